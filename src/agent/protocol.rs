@@ -1,0 +1,321 @@
+//! What gateway and agent say to each other: one connection for each SSH channel.
+//!
+//! ```text
+//! gateway → agent   PREAMBLE, then one Request frame
+//! agent → gateway   one Reply frame; for Started and Connected its first byte carries the descriptors
+//! both ways         Control frames (gateway) and Event frames (agent), until either side closes
+//! ```
+//!
+//! A frame is a big-endian `u32` length and that many bytes of postcard. A request is at most
+//! [`MAX_REQUEST`] bytes, every other frame at most [`MAX_FRAME`]. The gateway's closing of the
+//! connection means that its client is gone.
+//!
+//! Descriptors passed with [`Reply::Started`]: without a pty stdin (write end), stdout and stderr
+//! (read ends), in this order; with a pty one descriptor, the master. With [`Reply::Connected`]: the
+//! connected stream socket. All are non-blocking on the gateway's side.
+
+use std::io::{self, Read, Write};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// The protocol's version; a new agent speaks to an older gateway's version or refuses by name.
+pub const VERSION: u8 = 1;
+/// First bytes of every connection: three letters and the gateway's [`VERSION`].
+pub const PREAMBLE: [u8; 4] = [b'C', b'L', b'A', VERSION];
+/// The longest request, in bytes: a command line and an environment.
+pub const MAX_REQUEST: usize = 1024 * 1024;
+/// The longest frame after the request, in bytes.
+pub const MAX_FRAME: usize = 256 * 1024;
+/// The agent's socket inside its directory.
+pub const SOCKET_NAME: &str = "agent.sock";
+/// The agent's configuration inside its directory.
+pub const CONFIG_NAME: &str = "agent.json";
+/// Where the agent leaves the reason when it cannot start, inside its directory.
+pub const FAILURE_NAME: &str = "failure";
+/// The directory in the container that holds socket and configuration (bind-mounted, 0700).
+pub const RUN_DIR: &str = "/.clusteria/run";
+/// The directory in the container that holds the agent's binary (a read-only volume).
+pub const BIN_DIR: &str = "/.clusteria/bin";
+/// The agent's file name in [`BIN_DIR`]; `clusteria` beside it is the same file by another name.
+pub const BINARY_NAME: &str = "clusteria-agent";
+/// The socket in the container on which `clusteria …` inside it reaches the agent (mode 0666).
+pub const DOOR_SOCKET: &str = "/run/clusteria.sock";
+
+/// What one connection is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Are you there? Answered with [`Reply::Pong`].
+    Ping,
+    /// Start a process.
+    Spawn(Spawn),
+    /// Connect to a TCP port as seen from the container.
+    DialTcp {
+        /// Name or address, resolved in the container.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// Connect to a Unix socket, with the user's rights.
+    DialUnix {
+        /// Path in the container.
+        path: String,
+    },
+    /// Keep this connection: [`Event::Ask`] comes one way, [`Control::Answer`] and [`Control::Say`] go the other.
+    Watch,
+    /// End everything: SIGTERM, wait, SIGKILL, exit. Answered with [`Reply::Done`] at once.
+    Stop {
+        /// Milliseconds between SIGTERM and SIGKILL.
+        grace_ms: u64,
+    },
+}
+
+/// A process to start, as the user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spawn {
+    /// What to run.
+    pub program: Program,
+    /// On a pseudo-terminal or on pipes.
+    pub pty: Option<Pty>,
+    /// Variables of the client and of the connection, on top of the account's own.
+    pub env: Vec<(String, String)>,
+}
+
+/// What to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Program {
+    /// The user's login shell.
+    Shell,
+    /// `$SHELL -c COMMAND`; any bytes but NUL.
+    Exec(Vec<u8>),
+    /// The SFTP server: the image's own, else the agent's.
+    Sftp,
+}
+
+/// A pseudo-terminal as RFC 4254 section 6.2 asks for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pty {
+    /// TERM.
+    pub term: String,
+    /// Its size.
+    pub size: WindowSize,
+    /// Opcode and argument pairs of RFC 4254 section 8.
+    pub modes: Vec<(u8, u32)>,
+}
+
+/// A terminal's size.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowSize {
+    /// Columns, in characters.
+    pub columns: u16,
+    /// Rows, in characters.
+    pub rows: u16,
+    /// Width in pixels.
+    pub width: u16,
+    /// Height in pixels.
+    pub height: u16,
+}
+
+/// The agent's answer to a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// To [`Request::Ping`].
+    Pong {
+        /// The newest protocol version that this agent speaks.
+        version: u8,
+    },
+    /// The process runs; its descriptors come with this frame.
+    Started {
+        /// Its id in the container.
+        pid: i32,
+        /// How many descriptors come with this frame.
+        descriptors: u8,
+    },
+    /// The connection stands; its descriptor comes with this frame.
+    Connected,
+    /// Nothing more to say.
+    Done,
+    /// It could not be done.
+    Refused {
+        /// Why, as a class.
+        kind: RefusedKind,
+        /// Why, in the operating system's words.
+        detail: String,
+    },
+}
+
+/// Why the agent refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RefusedKind {
+    /// The gateway's protocol version is not spoken here.
+    Version,
+    /// The request could not be understood.
+    Malformed,
+    /// The connection was refused or the host is not reachable.
+    ConnectFailed,
+    /// The program could not be started.
+    SpawnFailed,
+    /// Too many at once.
+    TooMany,
+    /// The reservation is ending.
+    Ending,
+}
+
+/// Gateway to agent, after the reply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Control {
+    /// The client's terminal has a new size.
+    Resize(WindowSize),
+    /// Deliver a signal by its RFC 4254 name, `TERM`, `INT`, ... to the process group.
+    Signal(String),
+    /// RFC 4335: a break on the terminal.
+    Break,
+    /// The answer to [`Event::Ask`].
+    Answer {
+        /// Which question.
+        id: u32,
+        /// For standard output.
+        stdout: Vec<u8>,
+        /// For standard error.
+        stderr: Vec<u8>,
+        /// Exit status.
+        status: u8,
+    },
+    /// Show this text on every terminal (plain text; the agent escapes nothing, the gateway has).
+    Say(String),
+}
+
+/// Agent to gateway, after the reply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// The process ended by itself.
+    Exited {
+        /// Its status, 0 to 255.
+        status: u8,
+    },
+    /// The process was ended by a signal.
+    Killed {
+        /// The signal's RFC 4254 name where it has one, else its number in words.
+        signal: String,
+        /// A core was dumped.
+        core: bool,
+    },
+    /// Somebody in the container typed `clusteria …`.
+    Ask {
+        /// To be given back in the answer.
+        id: u32,
+        /// The words after `clusteria`.
+        arguments: Vec<String>,
+        /// The caller's locale (`LC_ALL`, `LC_MESSAGES` or `LANG`).
+        locale: String,
+    },
+}
+
+/// The agent's configuration: one JSON file in [`RUN_DIR`], root only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentConfig {
+    /// The reservation's id.
+    pub reservation: String,
+    /// `gpu1/2`.
+    pub slot: String,
+    /// Whose container this is.
+    pub account: Account,
+    /// Milliseconds from the agent's start to the deadline, counted on the boot-time clock.
+    pub lifetime_ms: u64,
+    /// Milliseconds before the deadline at which every terminal is warned.
+    pub warnings_ms: Vec<u64>,
+    /// Milliseconds from SIGTERM to SIGKILL at the deadline.
+    pub grace_ms: u64,
+}
+
+/// The user inside the container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Login name.
+    pub name: String,
+    /// User id, never 0.
+    pub uid: u32,
+    /// Group id, never 0.
+    pub gid: u32,
+    /// Home directory, made if missing.
+    pub home: String,
+    /// Login shell; where the image lacks it, `/bin/bash`, then `/bin/sh`.
+    pub shell: String,
+}
+
+/// Why a frame could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// The other side closed between two frames.
+    #[error("closed")]
+    Closed,
+    /// Longer than allowed.
+    #[error("frame of {0} bytes is too long")]
+    TooLong(usize),
+    /// Not what the protocol says.
+    #[error("malformed frame")]
+    Malformed(#[source] postcard::Error),
+    /// The connection failed.
+    #[error("connection failed")]
+    Io(#[from] io::Error),
+}
+
+/// Encodes a frame.
+///
+/// # Errors
+/// [`FrameError::TooLong`] above `limit`, [`FrameError::Malformed`] when postcard cannot encode it.
+pub fn encode<T: Serialize>(value: &T, limit: usize) -> Result<Vec<u8>, FrameError> {
+    let mut frame = postcard::to_extend(value, vec![0; 4]).map_err(FrameError::Malformed)?;
+    let body = frame.len().saturating_sub(4);
+    let length = u32::try_from(body).map_err(|_| FrameError::TooLong(body))?;
+    if body > limit {
+        return Err(FrameError::TooLong(body));
+    }
+    if let Some(head) = frame.first_chunk_mut::<4>() {
+        *head = length.to_be_bytes();
+    }
+    Ok(frame)
+}
+
+/// Checks a frame's length field before anything is allocated for it.
+///
+/// # Errors
+/// [`FrameError::TooLong`].
+pub fn body_length(head: [u8; 4], limit: usize) -> Result<usize, FrameError> {
+    let length = u32::from_be_bytes(head) as usize;
+    if length > limit {
+        return Err(FrameError::TooLong(length));
+    }
+    Ok(length)
+}
+
+/// Decodes a frame's body.
+///
+/// # Errors
+/// [`FrameError::Malformed`].
+pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, FrameError> {
+    postcard::from_bytes(body).map_err(FrameError::Malformed)
+}
+
+/// Reads one frame from a blocking connection.
+///
+/// # Errors
+/// Any [`FrameError`].
+pub fn read_frame<T: DeserializeOwned>(from: &mut impl Read, limit: usize) -> Result<T, FrameError> {
+    let mut head = [0; 4];
+    match from.read_exact(&mut head) {
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Err(FrameError::Closed),
+        other => other?,
+    }
+    let mut body = vec![0; body_length(head, limit)?];
+    from.read_exact(&mut body)?;
+    decode(&body)
+}
+
+/// Writes one frame to a blocking connection.
+///
+/// # Errors
+/// Any [`FrameError`].
+pub fn write_frame<T: Serialize>(to: &mut impl Write, value: &T, limit: usize) -> Result<(), FrameError> {
+    to.write_all(&encode(value, limit)?)?;
+    Ok(())
+}

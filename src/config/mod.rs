@@ -1,0 +1,198 @@
+//! Configuration: the file's shape → a checked [`Config`].
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::reservation::{MachineName, SlotId};
+
+/// A checked configuration: whatever holds one may rely on it.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `[cluster]`
+    pub cluster: Cluster,
+    /// `[ssh]`
+    pub ssh: Ssh,
+    /// `[auth]`
+    pub auth: Auth,
+    /// `[reservation]`
+    pub reservation: ReservationRules,
+    /// `[container]`
+    pub container: Container,
+    /// `[[mount]]`
+    pub mounts: Vec<Mount>,
+    /// `[[machine]]`, at least one.
+    pub machines: Vec<Machine>,
+    /// `[store]`
+    pub store: Store,
+}
+
+/// `[cluster]`
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// The cluster's name: letters, digits and hyphens; part of every container's name.
+    pub name: String,
+    /// One line shown at every interactive login.
+    pub motd: Option<String>,
+}
+
+/// `[ssh]`
+#[derive(Debug, Clone)]
+pub struct Ssh {
+    /// Where to listen; at least one.
+    pub listen: Vec<Listen>,
+    /// The folder of the host keys.
+    pub host_keys: PathBuf,
+    /// Time to authenticate before the connection is closed.
+    pub login_grace: Duration,
+    /// Silence before a keepalive is sent; the third unanswered one ends the connection.
+    pub keepalive: Duration,
+    /// Connections in all.
+    pub max_connections: usize,
+    /// Connections of one user.
+    pub max_per_user: usize,
+}
+
+/// One listening address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// Everybody who comes in here means this machine.
+    pub machine: Option<MachineName>,
+}
+
+/// `[auth]`
+#[derive(Debug, Clone)]
+pub struct Auth {
+    /// The methods switched on; at least one.
+    pub methods: Vec<AuthMethod>,
+}
+
+/// A way to prove who one is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthMethod {
+    /// Keys in the ledger.
+    PublicKey,
+    /// Passwords, also asked by keyboard-interactive.
+    Password,
+}
+
+/// `[reservation]`
+#[derive(Debug, Clone)]
+pub struct ReservationRules {
+    /// From start to deadline.
+    pub lifetime: Duration,
+    /// Times before the deadline at which people are warned, longest first, all below `lifetime`.
+    pub warnings: Vec<Duration>,
+    /// From SIGTERM to SIGKILL at the deadline.
+    pub grace: Duration,
+    /// Active reservations for each user.
+    pub per_user: usize,
+    /// May a non-interactive client (VS Code, scp) get a slot by just connecting?
+    pub auto_reserve: bool,
+}
+
+/// `[container]`: what every container is made with; a slot may differ in the limits.
+#[derive(Debug, Clone)]
+pub struct Container {
+    /// Image by tag or digest; never `latest`.
+    pub image: String,
+    /// The account's name inside, where it is not the user's own.
+    pub user: Option<String>,
+    /// Login shell.
+    pub shell: String,
+    /// Limits.
+    pub limits: Limits,
+    /// Variables set in every container.
+    pub env: Vec<(String, String)>,
+}
+
+/// What a container may use.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Limits {
+    /// Memory in bytes.
+    pub memory: Option<u64>,
+    /// Processors.
+    pub cpus: Option<f64>,
+    /// `/dev/shm` in bytes.
+    pub shm: Option<u64>,
+    /// Processes and threads.
+    pub pids: Option<u64>,
+}
+
+/// `[[mount]]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// Path in the container.
+    pub target: String,
+    /// What is mounted there.
+    pub source: MountSource,
+    /// Not writable.
+    pub read_only: bool,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MountSource {
+    /// A path on the machine (`/data`).
+    Path(PathBuf),
+    /// A named volume of the engine.
+    Volume(String),
+    /// An NFS export, `server:/path`.
+    Nfs {
+        /// Server.
+        server: String,
+        /// Export.
+        path: String,
+    },
+}
+
+/// `[[machine]]`
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// Its name: letters, digits and hyphens.
+    pub name: MachineName,
+    /// What people call it, `2 × H100`.
+    pub label: Option<String>,
+    /// Where its engine answers.
+    pub engine: EngineAddress,
+    /// How the agents on it are reached.
+    pub agent: AgentTransport,
+    /// Its slots; at least one.
+    pub slots: Vec<Slot>,
+}
+
+/// Where an engine answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EngineAddress {
+    /// A Unix socket, `unix:///var/run/docker.sock`.
+    Unix(PathBuf),
+}
+
+/// How an agent is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgentTransport {
+    /// A socket in a directory shared with the container: gateway and engine are on one host.
+    Unix,
+}
+
+/// `[[machine.slot]]`
+#[derive(Debug, Clone)]
+pub struct Slot {
+    /// Its place: machine and number from 1.
+    pub id: SlotId,
+    /// GPU indexes, UUIDs or CDI names.
+    pub gpus: Vec<String>,
+    /// Limits, the container's defaults filled in.
+    pub limits: Limits,
+}
+
+/// `[store]`
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// The ledger.
+    pub path: PathBuf,
+    /// The folder of the agents' sockets, one directory for each reservation.
+    pub runtime: PathBuf,
+}

@@ -1,0 +1,16 @@
+//! clusteria: the SSH front door of a small GPU cluster.
+//!
+//! # The life of a connection
+//!
+//! ```text
+//! TcpStream → ssh::listener → auth → Identity → ssh::landing (or menu) → Destination
+//!           → reservation → Lease → engine → Container → bridge → AgentLink → channels pumped both ways
+//! ```
+//!
+//! Each type can only be made by the step before it. ARCHITECTURE.md has the map and the invariants.
+
+pub mod agent;
+pub mod config;
+pub mod menu;
+pub mod reservation;
+pub mod text;

@@ -1,0 +1,1 @@
+//! The menu: `Event → update → Action`, drawn to bytes.

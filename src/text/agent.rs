@@ -1,0 +1,1 @@
+//! What the agent says on the terminals of its container.
