@@ -10,7 +10,10 @@
 //! Each type can only be made by the step before it. ARCHITECTURE.md has the map and the invariants.
 
 pub mod agent;
+pub mod auth;
 pub mod config;
+pub mod engine;
 pub mod menu;
 pub mod reservation;
+pub mod store;
 pub mod text;

@@ -1,0 +1,190 @@
+//! Who are you: a credential → an [`Identity`], which nothing else can make.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep_until};
+
+use crate::reservation::UserName;
+use crate::store::{Ledger, StoreError, UserRecord};
+
+pub mod authorized_key;
+pub mod password;
+
+/// Argon2 uses memory and a core each: so many at once, the others wait their turn.
+const HASHES_AT_ONCE: usize = 2;
+/// Waiting for one's turn has an end: a flood of logins is refused, not stored.
+const TURN_LIMIT: Duration = Duration::from_secs(20);
+/// A refusal takes at least this long, whatever was wrong.
+const REFUSAL_TIME: Duration = Duration::from_millis(400);
+
+/// Somebody who has proved who they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    user: UserName,
+    uid: u32,
+}
+
+impl Identity {
+    /// Login name.
+    #[must_use]
+    pub fn user(&self) -> &UserName {
+        &self.user
+    }
+
+    /// User id in containers.
+    #[must_use]
+    pub fn uid(&self) -> u32 {
+        self.uid
+    }
+}
+
+impl From<UserRecord> for Identity {
+    fn from(record: UserRecord) -> Self {
+        Self { user: record.name, uid: record.uid }
+    }
+}
+
+/// Checks credentials against the ledger.
+#[derive(Debug, Clone)]
+pub struct Authenticator {
+    ledger: Ledger,
+    turns: Arc<Semaphore>,
+    /// Verified when there is nobody, so that unknown and wrong take the same time.
+    decoy: Arc<str>,
+}
+
+impl Authenticator {
+    /// Over a ledger.
+    ///
+    /// # Errors
+    /// When hashing does not work at all.
+    pub fn new(ledger: Ledger) -> Result<Self, password::HashError> {
+        let decoy = password::hash("nobody has this password")?.into();
+        Ok(Self { ledger, turns: Arc::new(Semaphore::new(HASHES_AT_ONCE)), decoy })
+    }
+
+    /// Checks a password. `None` is all that anybody learns: unknown and wrong look alike, in time too.
+    pub async fn password(&self, name: &str, password: &str) -> Option<Identity> {
+        let refusal_due = Instant::now() + REFUSAL_TIME;
+        let identity = self.check_password(name, password).await;
+        if identity.is_none() {
+            sleep_until(refusal_due).await;
+        }
+        identity
+    }
+
+    async fn check_password(&self, name: &str, password: &str) -> Option<Identity> {
+        let record = self.find(name).await;
+        let hash = record.as_ref().and_then(|r| r.password.clone());
+        let known = hash.is_some();
+        let hash = hash.unwrap_or_else(|| self.decoy.to_string());
+        let right = self.verify(password.to_owned(), hash).await;
+        record.filter(|_| known && right).map(Identity::from)
+    }
+
+    async fn verify(&self, password: String, hash: String) -> bool {
+        let Ok(Ok(turn)) = tokio::time::timeout(TURN_LIMIT, self.turns.clone().acquire_owned()).await else {
+            tracing::warn!("too many logins at once: one was refused unchecked");
+            return false;
+        };
+        let work = move || {
+            let _turn = turn;
+            password::verify(&password, &hash)
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or(false)
+    }
+
+    /// Might this key open this account? Says nothing about who holds the key.
+    pub async fn key_is_known(&self, name: &str, fingerprint: &str) -> bool {
+        self.find_by_key(name, fingerprint).await.is_some()
+    }
+
+    /// Makes an identity from a key whose signature has been verified by the caller.
+    pub async fn verified_key(&self, name: &str, fingerprint: &str) -> Option<Identity> {
+        let record = self.find_by_key(name, fingerprint).await?;
+        let (user, fingerprint) = (record.name.clone(), fingerprint.to_owned());
+        let noted = self.ledger.run(move |l| l.key_used(&user, &fingerprint, Timestamp::now())).await;
+        if let Err(e) = noted {
+            tracing::warn!("last use of a key not noted: {}", e.in_full());
+        }
+        Some(record.into())
+    }
+
+    async fn find_by_key(&self, name: &str, fingerprint: &str) -> Option<UserRecord> {
+        let record = self.find(name).await?;
+        let user = record.name.clone();
+        let keys = logged(self.ledger.run(move |l| l.keys(&user)).await)?;
+        keys.iter().any(|key| key.fingerprint == fingerprint).then_some(record)
+    }
+
+    async fn find(&self, name: &str) -> Option<UserRecord> {
+        // An impossible name costs the same look-up as an unknown one.
+        let user = name.parse::<UserName>().ok();
+        let record = self.ledger.run(move |l| match &user {
+            Some(user) => l.user(user),
+            None => Ok(None),
+        });
+        logged(record.await).flatten()
+    }
+}
+
+fn logged<T>(outcome: Result<T, StoreError>) -> Option<T> {
+    outcome.inspect_err(|e| tracing::error!("login: {}", e.in_full())).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_right_password_of_the_right_user_opens() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&folder.path().join("l.db")).unwrap();
+        let now = Timestamp::now();
+        let hash = password::hash("right").unwrap();
+        ledger.add_user(&"ada".parse().unwrap(), Some(&hash), now).unwrap();
+        ledger.add_user(&"bob".parse().unwrap(), None, now).unwrap();
+        let auth = Authenticator::new(ledger).unwrap();
+        let ada = auth.password("ada", "right").await.unwrap();
+        assert_eq!(ada.user().as_str(), "ada");
+        for (name, password) in [
+            ("ada", "wrong"),
+            ("ada", ""),
+            ("bob", ""),
+            ("bob", "nobody has this password"),
+            ("eve", "nobody has this password"),
+            ("../ada", "right"),
+            ("ADA", "right"),
+        ] {
+            let began = Instant::now();
+            assert_eq!(auth.password(name, password).await, None, "{name}");
+            assert!(began.elapsed() >= REFUSAL_TIME);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_opens_its_own_account_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&folder.path().join("l.db")).unwrap();
+        let now = Timestamp::now();
+        let ada: UserName = "ada".parse().unwrap();
+        ledger.add_user(&ada, None, now).unwrap();
+        ledger.add_user(&"bob".parse().unwrap(), None, now).unwrap();
+        let key = crate::store::KeyRecord {
+            fingerprint: "SHA256:k".into(),
+            line: String::new(),
+            comment: String::new(),
+            last_used: None,
+        };
+        ledger.add_key(&ada, &key, now).unwrap();
+        let auth = Authenticator::new(ledger).unwrap();
+        assert!(auth.key_is_known("ada", "SHA256:k").await);
+        assert!(auth.verified_key("bob", "SHA256:k").await.is_none());
+        assert!(auth.verified_key("eve", "SHA256:k").await.is_none());
+        assert!(auth.verified_key("ada", "SHA256:other").await.is_none());
+        assert!(auth.verified_key("ada", "SHA256:k").await.is_some());
+    }
+}

@@ -1,0 +1,239 @@
+//! Docker Engine, API 1.41 (20.10) and up: the only user of bollard.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::errors::Error;
+use bollard::models::ContainerSummaryStateEnum;
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, EventsOptionsBuilder, ListContainersOptionsBuilder,
+    RemoveContainerOptionsBuilder,
+};
+use bollard::{API_DEFAULT_VERSION, Docker};
+use futures_util::StreamExt;
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+use super::labels::CLUSTER;
+use super::{ContainerKey, ContainerSpec, Engine, EngineError, Found, Labels, Progress, Stage};
+
+mod agent_volume;
+mod image;
+mod spec;
+
+/// An engine that does not answer a question in this time is as good as gone.
+const CALL_LIMIT: Duration = Duration::from_secs(10);
+/// Creating and starting touch the disk and the GPU driver.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// One machine's engine.
+#[derive(Debug)]
+pub struct DockerEngine {
+    address: String,
+    /// Made at the first use that finds an engine: bollard wants its socket to exist.
+    client: OnceCell<Docker>,
+    network: OnceCell<String>,
+    agent_volume: OnceCell<String>,
+    agent: agent_volume::AgentBinary,
+}
+
+impl DockerEngine {
+    /// An engine behind a Unix socket. Nothing is asked yet, so an engine that is down is no error here.
+    #[must_use]
+    pub fn unix(socket: &Path, agent_binary: &Path) -> Self {
+        Self {
+            address: format!("unix://{}", socket.display()),
+            client: OnceCell::new(),
+            network: OnceCell::new(),
+            agent_volume: OnceCell::new(),
+            agent: agent_volume::AgentBinary::at(agent_binary),
+        }
+    }
+
+    /// The client, its API version agreed on (bollard's default is newer than what 20.10 speaks).
+    async fn docker(&self) -> Result<&Docker, EngineError> {
+        let connect = || async {
+            let docker = Docker::connect_with_unix(&self.address, CALL_LIMIT.as_secs(), API_DEFAULT_VERSION)
+                .map_err(translate)?;
+            limited(CALL_LIMIT, docker.negotiate_version()).await
+        };
+        self.client.get_or_try_init(connect).await
+    }
+
+    async fn create(
+        &self,
+        spec: &ContainerSpec,
+        progress: Progress<'_>,
+    ) -> Result<ContainerKey, EngineError> {
+        let docker = self.docker().await?;
+        let image = image::ensure(docker, &spec.image, progress).await?;
+        progress(Stage::Creating);
+        let volume = self
+            .agent_volume
+            .get_or_try_init(|| agent_volume::ensure(docker, &self.agent, &image, &spec.labels.cluster))
+            .await?;
+        let network = self.network.get_or_try_init(|| ensure_network(docker, &spec.labels.cluster)).await?;
+        let body = spec::body(spec, &image, volume, network);
+        let options = CreateContainerOptionsBuilder::default().name(&spec.name).build();
+        match limited(START_LIMIT, docker.create_container(Some(options), body)).await {
+            Ok(created) => Ok(ContainerKey(created.id)),
+            Err(EngineError::Refused(why)) if why.starts_with("409") => {
+                Err(EngineError::NameTaken(spec.name.clone()))
+            }
+            Err(other) => Err(other),
+        }
+    }
+}
+
+#[async_trait]
+impl Engine for DockerEngine {
+    async fn list(&self, cluster: &str) -> Result<Vec<Found>, EngineError> {
+        let filters = HashMap::from([("label".to_owned(), vec![format!("{CLUSTER}={cluster}")])]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let docker = self.docker().await?;
+        let summaries = limited(CALL_LIMIT, docker.list_containers(Some(options))).await?;
+        let found = |summary: bollard::models::ContainerSummary| {
+            let labels = summary.labels.unwrap_or_default();
+            Some(Found {
+                key: ContainerKey(summary.id?),
+                running: summary.state == Some(ContainerSummaryStateEnum::RUNNING),
+                labels: Labels::from_map(&labels),
+            })
+        };
+        Ok(summaries.into_iter().filter_map(found).collect())
+    }
+
+    async fn find(&self, cluster: &str, name: &str) -> Result<Option<Found>, EngineError> {
+        let docker = self.docker().await?;
+        let inspected = match limited(CALL_LIMIT, docker.inspect_container(name, None)).await {
+            Err(EngineError::Refused(why)) if why.starts_with("404") => return Ok(None),
+            other => other?,
+        };
+        let labels = inspected.config.and_then(|c| c.labels).unwrap_or_default();
+        if labels.get(CLUSTER).is_none_or(|c| c != cluster) {
+            return Ok(None);
+        }
+        Ok(inspected.id.map(|id| Found {
+            key: ContainerKey(id),
+            running: inspected.state.and_then(|s| s.running).unwrap_or_default(),
+            labels: Labels::from_map(&labels),
+        }))
+    }
+
+    async fn start(&self, spec: &ContainerSpec, progress: Progress<'_>) -> Result<(), EngineError> {
+        let key = self.create(spec, progress).await?;
+        progress(Stage::Starting);
+        let docker = self.docker().await?;
+        let started = limited(START_LIMIT, docker.start_container(&key.0, None)).await;
+        if started.is_err()
+            && let Err(e) = self.remove(&key).await
+        {
+            tracing::warn!(container = spec.name, "could not remove what did not start: {e}");
+        }
+        started
+    }
+
+    async fn wait_stopped(&self, found: &ContainerKey) -> Result<(), EngineError> {
+        let docker = self.docker().await?;
+        let mut exits = docker.wait_container(&found.0, None);
+        match exits.next().await {
+            // A non-zero exit and "no such container" are both answers: it does not run.
+            None | Some(Ok(_) | Err(Error::DockerContainerWaitError { .. })) => Ok(()),
+            Some(Err(Error::DockerResponseServerError { status_code: 404, .. })) => Ok(()),
+            Some(Err(e)) => Err(translate(e)),
+        }
+    }
+
+    async fn remove(&self, found: &ContainerKey) -> Result<(), EngineError> {
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        let docker = self.docker().await?;
+        match limited(START_LIMIT, docker.remove_container(&found.0, Some(options))).await {
+            // 404: gone. 409: being removed already, by `AutoRemove`.
+            Err(EngineError::Refused(why)) if why.starts_with("404") || why.starts_with("409") => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn changed(&self, cluster: &str) -> Result<(), EngineError> {
+        let filters = HashMap::from([
+            ("type".to_owned(), vec!["container".to_owned()]),
+            ("event".to_owned(), vec!["die".to_owned(), "destroy".to_owned()]),
+            ("label".to_owned(), vec![format!("{CLUSTER}={cluster}")]),
+        ]);
+        let options = EventsOptionsBuilder::default().filters(&filters).build();
+        let docker = self.docker().await?;
+        match docker.events(Some(options)).next().await {
+            Some(Ok(_)) => Ok(()),
+            Some(Err(e)) => Err(translate(e)),
+            None => Err(EngineError::Unreachable("the event stream ended".into())),
+        }
+    }
+
+    async fn has_image(&self, image: &str) -> Result<bool, EngineError> {
+        image::find(self.docker().await?, image).await.map(|found| found.is_some())
+    }
+
+    async fn version(&self) -> Result<String, EngineError> {
+        let version = limited(CALL_LIMIT, self.docker().await?.version()).await?;
+        Ok(version.version.unwrap_or_else(|| "unknown".into()))
+    }
+}
+
+/// One bridge for each cluster, on which containers cannot reach each other.
+async fn ensure_network(docker: &Docker, cluster: &str) -> Result<String, EngineError> {
+    let name = format!("clusteria-{cluster}");
+    match limited(CALL_LIMIT, docker.inspect_network(&name, None)).await {
+        Ok(_) => return Ok(name),
+        Err(EngineError::Refused(why)) if why.starts_with("404") => {}
+        Err(other) => return Err(other),
+    }
+    let request = bollard::models::NetworkCreateRequest {
+        name: name.clone(),
+        driver: Some("bridge".into()),
+        options: Some(HashMap::from([(
+            "com.docker.network.bridge.enable_icc".to_owned(),
+            "false".to_owned(),
+        )])),
+        labels: Some(HashMap::from([(CLUSTER.to_owned(), cluster.to_owned())])),
+        ..Default::default()
+    };
+    match limited(START_LIMIT, docker.create_network(request)).await {
+        Ok(_) => Ok(name),
+        Err(EngineError::Refused(why)) if why.starts_with("409") => Ok(name),
+        Err(other) => Err(other),
+    }
+}
+
+async fn limited<T>(limit: Duration, call: impl Future<Output = Result<T, Error>>) -> Result<T, EngineError> {
+    match timeout(limit, call).await {
+        Ok(outcome) => outcome.map_err(translate),
+        Err(_) => Err(EngineError::Unreachable(format!("no answer within {} s", limit.as_secs()))),
+    }
+}
+
+fn translate(error: Error) -> EngineError {
+    match error {
+        Error::DockerResponseServerError { status_code, message } => {
+            EngineError::Refused(format!("{status_code}: {message}"))
+        }
+        Error::DockerStreamError { error } => EngineError::Refused(error),
+        other => EngineError::Unreachable(chain(&other)),
+    }
+}
+
+/// An error with all its causes, each said once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        next = cause.source();
+    }
+    text
+}

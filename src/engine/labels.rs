@@ -1,0 +1,76 @@
+//! Labels to and from text, and names.
+
+use std::collections::HashMap;
+
+use super::Labels;
+use crate::reservation::SlotId;
+
+/// The label that makes a container ours.
+pub const CLUSTER: &str = "clusteria.cluster";
+const RESERVATION: &str = "clusteria.reservation";
+const USER: &str = "clusteria.user";
+const MACHINE: &str = "clusteria.machine";
+const SLOT: &str = "clusteria.slot";
+const DEADLINE: &str = "clusteria.deadline";
+const VERSION: &str = "clusteria.version";
+
+/// The one name a slot's container can have.
+#[must_use]
+pub fn container_name(cluster: &str, slot: &SlotId) -> String {
+    format!("clusteria-{cluster}-{}-{}", slot.machine, slot.number)
+}
+
+impl Labels {
+    /// As the engine stores them.
+    #[must_use]
+    pub fn to_map(&self) -> HashMap<String, String> {
+        [
+            (CLUSTER, self.cluster.clone()),
+            (RESERVATION, self.reservation.to_string()),
+            (USER, self.user.to_string()),
+            (MACHINE, self.slot.machine.to_string()),
+            (SLOT, self.slot.to_string()),
+            (DEADLINE, self.deadline.to_string()),
+            (VERSION, env!("CARGO_PKG_VERSION").to_owned()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into()
+    }
+
+    /// Reads them back.
+    ///
+    /// # Errors
+    /// The label that is missing or makes no sense.
+    pub fn from_map(map: &HashMap<String, String>) -> Result<Self, String> {
+        let get = |key: &str| map.get(key).ok_or_else(|| format!("label {key} is missing"));
+        let bad = |key: &str, e: &dyn std::fmt::Display| format!("label {key}: {e}");
+        Ok(Self {
+            cluster: get(CLUSTER)?.clone(),
+            reservation: get(RESERVATION)?.parse().map_err(|e| bad(RESERVATION, &e))?,
+            user: get(USER)?.parse().map_err(|e| bad(USER, &e))?,
+            slot: get(SLOT)?.parse().map_err(|e| bad(SLOT, &e))?,
+            deadline: get(DEADLINE)?.parse().map_err(|e| bad(DEADLINE, &e))?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_survive_the_engine() {
+        let labels = Labels {
+            cluster: "lab".into(),
+            reservation: crate::reservation::ReservationId::new(),
+            user: "ada".parse().unwrap(),
+            slot: "gpu1/2".parse().unwrap(),
+            deadline: "2026-01-02T03:04:05.678Z".parse().unwrap(),
+        };
+        assert_eq!(Labels::from_map(&labels.to_map()), Ok(labels.clone()));
+        let mut broken = labels.to_map();
+        broken.remove(DEADLINE);
+        assert!(Labels::from_map(&broken).unwrap_err().contains(DEADLINE));
+        assert_eq!(container_name("lab", &labels.slot), "clusteria-lab-gpu1-2");
+    }
+}

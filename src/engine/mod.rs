@@ -1,0 +1,150 @@
+//! Engines: a small trait, so that the rest of the program knows no Docker.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::config::{Limits, Mount};
+use crate::reservation::{ReservationId, SlotId, UserName};
+
+pub mod docker;
+pub mod labels;
+
+/// What a machine's engine can do for us. Every call is bounded in time by the implementation.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// The containers of this cluster, running or not.
+    async fn list(&self, cluster: &str) -> Result<Vec<Found>, EngineError>;
+
+    /// One container by name, if it is one of this cluster's.
+    async fn find(&self, cluster: &str, name: &str) -> Result<Option<Found>, EngineError>;
+
+    /// Creates and starts a container. When it fails, nothing of it is left behind.
+    async fn start(&self, spec: &ContainerSpec, progress: Progress<'_>) -> Result<(), EngineError>;
+
+    /// Waits until a container is gone or no longer runs.
+    async fn wait_stopped(&self, found: &ContainerKey) -> Result<(), EngineError>;
+
+    /// Removes a container and its anonymous data, running or not. Absent is removed.
+    async fn remove(&self, found: &ContainerKey) -> Result<(), EngineError>;
+
+    /// Waits until something happened to a container of this cluster, or the line to the engine broke.
+    async fn changed(&self, cluster: &str) -> Result<(), EngineError>;
+
+    /// Is this image here?
+    async fn has_image(&self, image: &str) -> Result<bool, EngineError>;
+
+    /// The engine's version, in its own words.
+    async fn version(&self) -> Result<String, EngineError>;
+}
+
+/// Told about every step of a start.
+pub type Progress<'a> = &'a (dyn Fn(Stage) + Send + Sync);
+
+/// A step on the way to a running container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stage {
+    /// Fetching the image: layers done and in all, bytes so far.
+    Pulling {
+        /// Layers that are here.
+        layers_done: usize,
+        /// Layers known of.
+        layers: usize,
+        /// Bytes fetched.
+        bytes: u64,
+    },
+    /// Creating the container.
+    Creating,
+    /// Starting it.
+    Starting,
+    /// Waiting for the agent in it.
+    Agent,
+}
+
+/// A container's identity in its engine: unlike a name it never comes to mean another container.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ContainerKey(pub String);
+
+/// A container that carries our labels.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Its identity.
+    pub key: ContainerKey,
+    /// Does it run?
+    pub running: bool,
+    /// What its labels say, or why they cannot be read.
+    pub labels: Result<Labels, String>,
+}
+
+/// The truth about what runs: the labels of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Labels {
+    /// `clusteria.cluster`
+    pub cluster: String,
+    /// `clusteria.reservation`
+    pub reservation: ReservationId,
+    /// `clusteria.user`
+    pub user: UserName,
+    /// `clusteria.machine` and `clusteria.slot`
+    pub slot: SlotId,
+    /// `clusteria.deadline`, RFC 3339
+    pub deadline: Timestamp,
+}
+
+/// Everything needed to make a container.
+#[derive(Debug, Clone)]
+pub struct ContainerSpec {
+    /// `clusteria-<cluster>-<machine>-<slot>`: unique in the engine, and so the last word on who has the slot.
+    pub name: String,
+    /// The labels it carries.
+    pub labels: Labels,
+    /// Its host name.
+    pub hostname: String,
+    /// The image, by tag or digest.
+    pub image: String,
+    /// Its environment.
+    pub env: BTreeMap<String, String>,
+    /// GPU indexes, UUIDs or CDI names.
+    pub gpus: Vec<String>,
+    /// Limits.
+    pub limits: Limits,
+    /// Mounts of the site.
+    pub mounts: Vec<Mount>,
+    /// The agent's directory on the host (socket, configuration).
+    pub run_dir: PathBuf,
+}
+
+/// Why an engine did not do it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum EngineError {
+    /// No answer, or none in time.
+    #[error("the engine does not answer: {0}")]
+    Unreachable(String),
+    /// It has no such image and cannot fetch it.
+    #[error("image {image} is not on this machine and cannot be fetched: {detail}")]
+    ImageMissing {
+        /// Which.
+        image: String,
+        /// The engine's words.
+        detail: String,
+    },
+    /// A container of that name exists: somebody else has the slot.
+    #[error("a container named {0} exists already")]
+    NameTaken(String),
+    /// It refused.
+    #[error("the engine refused: {0}")]
+    Refused(String),
+    /// Our own side failed (the agent's binary, a directory).
+    #[error("{0}")]
+    Local(String),
+}
+
+impl EngineError {
+    /// Is the machine, rather than the request, at fault?
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable(_))
+    }
+}

@@ -1,0 +1,54 @@
+//! The schema and its history. `PRAGMA user_version` counts the steps taken.
+
+use rusqlite::Connection;
+
+use super::StoreError;
+
+/// Each step is run once, in its own transaction. Never edit one that has been released.
+const STEPS: &[&str] = &["
+    CREATE TABLE users (
+        name     TEXT PRIMARY KEY,
+        uid      INTEGER NOT NULL UNIQUE,
+        password TEXT,
+        created  TEXT NOT NULL
+    ) STRICT;
+    -- Freed ids are never given again: files in shared storage carry them.
+    CREATE TABLE next_uid (value INTEGER NOT NULL) STRICT;
+    INSERT INTO next_uid VALUES (20000);
+    CREATE TABLE keys (
+        user        TEXT NOT NULL REFERENCES users(name) ON DELETE CASCADE,
+        fingerprint TEXT NOT NULL,
+        line        TEXT NOT NULL,
+        comment     TEXT NOT NULL,
+        added       TEXT NOT NULL,
+        last_used   TEXT,
+        PRIMARY KEY (user, fingerprint)
+    ) STRICT;
+    CREATE TABLE reservations (
+        id       TEXT PRIMARY KEY,
+        user     TEXT NOT NULL,
+        slot     TEXT NOT NULL,
+        started  TEXT NOT NULL,
+        deadline TEXT NOT NULL,
+        ended    TEXT,
+        reason   TEXT,
+        detail   TEXT
+    ) STRICT;
+    CREATE INDEX reservations_open ON reservations (id) WHERE ended IS NULL;
+    CREATE INDEX reservations_by_user ON reservations (user, ended);
+"];
+
+pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {
+    let known = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
+    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > known {
+        return Err(StoreError::TooNew { found, known });
+    }
+    for (version, step) in (1..=known).zip(STEPS).skip(found as usize) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", version)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

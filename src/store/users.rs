@@ -1,0 +1,244 @@
+//! People: their ids, password hashes and keys.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{Ledger, StoreError, parse};
+use crate::reservation::UserName;
+
+/// A user as the ledger knows them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserRecord {
+    /// Login name.
+    pub name: UserName,
+    /// User id in every container, the same on all machines.
+    pub uid: u32,
+    /// Argon2id in PHC format, or none: then no password opens.
+    pub password: Option<String>,
+    /// When they were added.
+    pub created: Timestamp,
+}
+
+/// A public key of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// `SHA256:…` as `ssh-keygen -l` prints it.
+    pub fingerprint: String,
+    /// As in `authorized_keys`, without the comment.
+    pub line: String,
+    /// Its comment.
+    pub comment: String,
+    /// When it last opened a session.
+    pub last_used: Option<Timestamp>,
+}
+
+impl Ledger {
+    /// One user.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn user(&self, name: &UserName) -> Result<Option<UserRecord>, StoreError> {
+        self.with(|c| find(c, name))
+    }
+
+    /// All users by name.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn users(&self) -> Result<Vec<UserRecord>, StoreError> {
+        self.with(|c| {
+            let mut query = c.prepare("SELECT name, uid, password, created FROM users ORDER BY name")?;
+            let rows = query.query_map([], raw_user)?.collect::<Result<Vec<_>, _>>()?;
+            rows.into_iter().map(user).collect()
+        })
+    }
+
+    /// Adds a user with the next free user id.
+    ///
+    /// # Errors
+    /// [`StoreError::UserExists`] and others.
+    pub fn add_user(
+        &self,
+        name: &UserName,
+        password: Option<&str>,
+        now: Timestamp,
+    ) -> Result<u32, StoreError> {
+        self.with(|c| {
+            let transaction = c.transaction()?;
+            if find(&transaction, name)?.is_some() {
+                return Err(StoreError::UserExists(name.to_string()));
+            }
+            let uid: u32 = transaction.query_row(
+                "UPDATE next_uid SET value = value + 1 RETURNING value - 1",
+                [],
+                |row| row.get(0),
+            )?;
+            transaction.execute(
+                "INSERT INTO users (name, uid, password, created) VALUES (?1, ?2, ?3, ?4)",
+                params![name.as_str(), uid, password, now.to_string()],
+            )?;
+            transaction.commit()?;
+            Ok(uid)
+        })
+    }
+
+    /// Sets a user's password hash.
+    ///
+    /// # Errors
+    /// [`StoreError::NoUser`] and others.
+    pub fn set_password(&self, name: &UserName, hash: &str) -> Result<(), StoreError> {
+        self.with(|c| {
+            let changed =
+                c.execute("UPDATE users SET password = ?2 WHERE name = ?1", params![name.as_str(), hash])?;
+            require(changed, name)
+        })
+    }
+
+    /// Removes a user and their keys. What runs for them runs on until its deadline.
+    ///
+    /// # Errors
+    /// [`StoreError::NoUser`] and others.
+    pub fn remove_user(&self, name: &UserName) -> Result<(), StoreError> {
+        self.with(|c| require(c.execute("DELETE FROM users WHERE name = ?1", [name.as_str()])?, name))
+    }
+
+    /// A user's keys.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn keys(&self, name: &UserName) -> Result<Vec<KeyRecord>, StoreError> {
+        self.with(|c| {
+            let mut query = c.prepare(
+                "SELECT fingerprint, line, comment, last_used FROM keys WHERE user = ?1 ORDER BY added",
+            )?;
+            let rows = query
+                .query_map([name.as_str()], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, Option<String>>(3)?))
+                })?
+                .collect::<Result<Vec<_>, _>>()?;
+            rows.into_iter()
+                .map(|(fingerprint, line, comment, used)| {
+                    let last_used = used.as_deref().map(parse).transpose()?;
+                    Ok(KeyRecord { fingerprint, line, comment, last_used })
+                })
+                .collect()
+        })
+    }
+
+    /// Adds a key; adding it again only changes its comment.
+    ///
+    /// # Errors
+    /// [`StoreError::NoUser`] and others.
+    pub fn add_key(&self, name: &UserName, key: &KeyRecord, now: Timestamp) -> Result<(), StoreError> {
+        self.with(|c| {
+            find(c, name)?.ok_or_else(|| StoreError::NoUser(name.to_string()))?;
+            c.execute(
+                "INSERT INTO keys (user, fingerprint, line, comment, added) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (user, fingerprint) DO UPDATE SET comment = excluded.comment",
+                params![name.as_str(), key.fingerprint, key.line, key.comment, now.to_string()],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Removes a key. False when there was none.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn remove_key(&self, name: &UserName, fingerprint: &str) -> Result<bool, StoreError> {
+        self.with(|c| {
+            let removed = c.execute(
+                "DELETE FROM keys WHERE user = ?1 AND fingerprint = ?2",
+                [name.as_str(), fingerprint],
+            )?;
+            Ok(removed > 0)
+        })
+    }
+
+    /// Notes that a key has opened a session.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn key_used(&self, name: &UserName, fingerprint: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.with(|c| {
+            c.execute(
+                "UPDATE keys SET last_used = ?3 WHERE user = ?1 AND fingerprint = ?2",
+                params![name.as_str(), fingerprint, now.to_string()],
+            )?;
+            Ok(())
+        })
+    }
+}
+
+type RawUser = (String, u32, Option<String>, String);
+
+fn raw_user(row: &Row<'_>) -> rusqlite::Result<RawUser> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+}
+
+fn user((name, uid, password, created): RawUser) -> Result<UserRecord, StoreError> {
+    Ok(UserRecord { name: parse(&name)?, uid, password, created: parse(&created)? })
+}
+
+fn find(connection: &Connection, name: &UserName) -> Result<Option<UserRecord>, StoreError> {
+    connection
+        .query_row(
+            "SELECT name, uid, password, created FROM users WHERE name = ?1",
+            [name.as_str()],
+            raw_user,
+        )
+        .optional()?
+        .map(user)
+        .transpose()
+}
+
+fn require(changed: usize, name: &UserName) -> Result<(), StoreError> {
+    if changed == 0 { Err(StoreError::NoUser(name.to_string())) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-01-02T03:04:05Z".parse().unwrap()
+    }
+
+    #[test]
+    fn users_and_keys_come_and_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/ledger.db");
+        let ledger = Ledger::open(&path).unwrap();
+        let ada: UserName = "ada".parse().unwrap();
+        let first = ledger.add_user(&ada, Some("hash"), now()).unwrap();
+        assert!(matches!(ledger.add_user(&ada, None, now()), Err(StoreError::UserExists(_))));
+        let bob = ledger.add_user(&"bob".parse().unwrap(), None, now()).unwrap();
+        assert_eq!(bob, first + 1);
+        let key = KeyRecord {
+            fingerprint: "SHA256:x".into(),
+            line: "ssh-ed25519 AAAA".into(),
+            comment: "laptop".into(),
+            last_used: None,
+        };
+        ledger.add_key(&ada, &key, now()).unwrap();
+        ledger.key_used(&ada, "SHA256:x", now()).unwrap();
+        drop(ledger);
+        let ledger = Ledger::open(&path).unwrap();
+        assert_eq!(ledger.keys(&ada).unwrap()[0].last_used, Some(now()));
+        ledger.remove_user(&"bob".parse().unwrap()).unwrap();
+        let eve = ledger.add_user(&"eve".parse().unwrap(), None, now()).unwrap();
+        assert_eq!(eve, first + 2, "a freed id is never given again");
+        ledger.remove_user(&ada).unwrap();
+        assert!(ledger.keys(&ada).unwrap().is_empty());
+        assert!(matches!(ledger.remove_user(&ada), Err(StoreError::NoUser(_))));
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        drop(Ledger::open(&path).unwrap());
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+        assert!(matches!(Ledger::open(&path), Err(StoreError::TooNew { found: 99, .. })));
+    }
+}
