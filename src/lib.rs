@@ -11,9 +11,12 @@
 
 pub mod agent;
 pub mod auth;
+pub mod bridge;
 pub mod config;
 pub mod engine;
+pub mod frontdoor;
 pub mod menu;
 pub mod reservation;
 pub mod store;
 pub mod text;
+pub mod workspace;

@@ -13,7 +13,7 @@ use bollard::query_parameters::{
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::StreamExt;
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 use tokio::time::timeout;
 
 use super::labels::CLUSTER;
@@ -156,18 +156,24 @@ impl Engine for DockerEngine {
         }
     }
 
-    async fn changed(&self, cluster: &str) -> Result<(), EngineError> {
+    async fn listen(&self, cluster: &str, bell: &Notify) -> EngineError {
         let filters = HashMap::from([
             ("type".to_owned(), vec!["container".to_owned()]),
             ("event".to_owned(), vec!["die".to_owned(), "destroy".to_owned()]),
             ("label".to_owned(), vec![format!("{CLUSTER}={cluster}")]),
         ]);
         let options = EventsOptionsBuilder::default().filters(&filters).build();
-        let docker = self.docker().await?;
-        match docker.events(Some(options)).next().await {
-            Some(Ok(_)) => Ok(()),
-            Some(Err(e)) => Err(translate(e)),
-            None => Err(EngineError::Unreachable("the event stream ended".into())),
+        let docker = match self.docker().await {
+            Ok(docker) => docker,
+            Err(e) => return e,
+        };
+        let mut events = docker.events(Some(options));
+        loop {
+            match events.next().await {
+                Some(Ok(_)) => bell.notify_one(),
+                Some(Err(e)) => return translate(e),
+                None => return EngineError::Unreachable("the event stream ended".into()),
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 use crate::config::{Limits, Mount};
 use crate::reservation::{ReservationId, SlotId, UserName};
@@ -30,8 +31,8 @@ pub trait Engine: Send + Sync {
     /// Removes a container and its anonymous data, running or not. Absent is removed.
     async fn remove(&self, found: &ContainerKey) -> Result<(), EngineError>;
 
-    /// Waits until something happened to a container of this cluster, or the line to the engine broke.
-    async fn changed(&self, cluster: &str) -> Result<(), EngineError>;
+    /// Rings whenever a container of this cluster stops or goes. Returns when the line to the engine breaks.
+    async fn listen(&self, cluster: &str, bell: &Notify) -> EngineError;
 
     /// Is this image here?
     async fn has_image(&self, image: &str) -> Result<bool, EngineError>;

@@ -322,6 +322,12 @@ impl Book {
         }
     }
 
+    /// Why a machine cannot be used, if it cannot.
+    #[must_use]
+    pub fn offline(&self, name: &MachineName) -> Option<&str> {
+        self.machines.iter().find(|m| m.plan.name == *name)?.offline.as_deref()
+    }
+
     /// Live reservations whose time is over.
     #[must_use]
     pub fn due(&self, now: Timestamp) -> Vec<Reservation> {

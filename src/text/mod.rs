@@ -6,7 +6,10 @@
 use std::time::Duration;
 
 pub mod agent;
+pub mod door;
 pub mod menu;
+pub mod refusal;
+pub mod session;
 
 /// A language we speak.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]

@@ -1,0 +1,252 @@
+//! The bridge: one conversation with an agent for each SSH channel.
+//!
+//! What comes from an agent is untrusted (its container may be compromised): frames are bounded,
+//! waits are limited, and descriptors are checked for what they are.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::timeout;
+
+use crate::agent::protocol::{Control, Event, FrameError, MAX_FRAME, RefusedKind, Reply, Request, Spawn};
+
+mod frames;
+mod link;
+mod stream;
+
+use frames::{read_frame, write_frame};
+use link::AgentLink;
+pub use stream::FdStream;
+
+/// The agent's own limit for a connection is 10 s for each address; everything else is quicker.
+const REPLY_LIMIT: Duration = Duration::from_secs(25);
+/// A control frame waits no longer than this for a stuck agent.
+const CONTROL_LIMIT: Duration = Duration::from_secs(10);
+
+/// Where a container's agent is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AgentAddress {
+    /// The socket in a directory shared with the container.
+    Unix {
+        /// The directory, on the host.
+        directory: PathBuf,
+    },
+}
+
+/// Why the bridge did not carry.
+#[derive(Debug, thiserror::Error)]
+pub enum BridgeError {
+    /// The agent cannot be reached.
+    #[error("the agent cannot be reached")]
+    Unreachable(#[source] std::io::Error),
+    /// It did not answer in time.
+    #[error("the agent did not answer within {} s", REPLY_LIMIT.as_secs())]
+    Timeout,
+    /// It broke the protocol.
+    #[error("the agent broke the protocol: {0}")]
+    Protocol(String),
+    /// It refused.
+    #[error("{detail}")]
+    Refused {
+        /// Why, as a class.
+        kind: RefusedKind,
+        /// Why, in words.
+        detail: String,
+    },
+}
+
+impl From<FrameError> for BridgeError {
+    fn from(error: FrameError) -> Self {
+        match error {
+            FrameError::Io(e) => Self::Unreachable(e),
+            other => Self::Protocol(other.to_string()),
+        }
+    }
+}
+
+/// A process in a container, as the gateway holds it. Dropping it closes its pipes and, on a pty, hangs up.
+#[derive(Debug)]
+pub struct Process {
+    /// Its input and output.
+    pub stdio: Stdio,
+    /// Tells how it ends.
+    pub exit: ExitWatch,
+    /// Resizes, signals.
+    pub control: ControlSender,
+}
+
+/// A process's input and output.
+#[derive(Debug)]
+pub enum Stdio {
+    /// Three pipes.
+    Pipes {
+        /// Written by us; dropping it is end of file.
+        stdin: FdStream,
+        /// Read by us.
+        stdout: FdStream,
+        /// Read by us.
+        stderr: FdStream,
+    },
+    /// The master of a pseudo-terminal.
+    Pty(FdStream),
+}
+
+/// The agent's side of the conversation about a process.
+#[derive(Debug)]
+pub struct ExitWatch(OwnedReadHalf);
+
+/// How a process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself.
+    Status(u8),
+    /// By a signal.
+    Signal {
+        /// RFC 4254 name.
+        name: String,
+        /// A core was dumped.
+        core: bool,
+    },
+    /// The agent is gone: the container has ended.
+    Lost,
+}
+
+impl ExitWatch {
+    /// Waits for the end of the process.
+    pub async fn wait(&mut self) -> Exit {
+        match read_frame(&mut self.0, MAX_FRAME).await {
+            Ok(Event::Exited { status }) => Exit::Status(status),
+            Ok(Event::Killed { signal, core }) => {
+                // Goes out as a name in exit-signal: letters and digits only.
+                let name = signal.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
+                Exit::Signal { name, core }
+            }
+            Ok(Event::Ask { .. }) | Err(_) => Exit::Lost,
+        }
+    }
+}
+
+/// Our side of the conversation about a process.
+#[derive(Debug)]
+pub struct ControlSender(OwnedWriteHalf);
+
+impl ControlSender {
+    /// Sends a control frame. A stuck or dead agent is found out by the exit watch, so failing is silent.
+    pub async fn send(&mut self, control: &Control) {
+        let _ = timeout(CONTROL_LIMIT, write_frame(&mut self.0, control, MAX_FRAME)).await;
+    }
+}
+
+/// The standing connection by which a container's inside reaches the gateway.
+#[derive(Debug)]
+pub struct Watch {
+    events: OwnedReadHalf,
+    control: ControlSender,
+}
+
+impl Watch {
+    /// The next question, or `None` when the agent is gone. Not to be cancelled half-way.
+    pub async fn next(&mut self) -> Option<Event> {
+        read_frame(&mut self.events, MAX_FRAME).await.ok()
+    }
+
+    /// Answers, or says something on every terminal.
+    pub async fn send(&mut self, control: &Control) {
+        self.control.send(control).await;
+    }
+}
+
+/// Starts a process.
+///
+/// # Errors
+/// [`BridgeError`]
+pub async fn spawn(address: &AgentAddress, spawn: Spawn) -> Result<Process, BridgeError> {
+    let on_pty = spawn.pty.is_some();
+    let (link, reply) = request(address, &Request::Spawn(spawn)).await?;
+    match reply {
+        Reply::Started { .. } => link.into_process(on_pty),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Connects to a TCP port as seen from the container.
+///
+/// # Errors
+/// [`BridgeError`]
+pub async fn dial_tcp(address: &AgentAddress, host: &str, port: u16) -> Result<FdStream, BridgeError> {
+    dial(address, Request::DialTcp { host: host.to_owned(), port }).await
+}
+
+/// Connects to a Unix socket in the container, with the user's rights.
+///
+/// # Errors
+/// [`BridgeError`]
+pub async fn dial_unix(address: &AgentAddress, path: &str) -> Result<FdStream, BridgeError> {
+    dial(address, Request::DialUnix { path: path.to_owned() }).await
+}
+
+async fn dial(address: &AgentAddress, wanted: Request) -> Result<FdStream, BridgeError> {
+    let (link, reply) = request(address, &wanted).await?;
+    match reply {
+        Reply::Connected => link.into_connection(),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Does the agent answer?
+///
+/// # Errors
+/// [`BridgeError`]
+pub async fn ping(address: &AgentAddress) -> Result<(), BridgeError> {
+    match request(address, &Request::Ping).await?.1 {
+        Reply::Pong { .. } => Ok(()),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Tells the agent to end everything in the container: SIGTERM, `grace`, SIGKILL.
+///
+/// # Errors
+/// [`BridgeError`]
+pub async fn stop(address: &AgentAddress, grace: Duration) -> Result<(), BridgeError> {
+    let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+    match request(address, &Request::Stop { grace_ms }).await?.1 {
+        Reply::Done => Ok(()),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Opens the standing connection.
+///
+/// # Errors
+/// [`BridgeError`]
+pub async fn watch(address: &AgentAddress) -> Result<Watch, BridgeError> {
+    let (link, reply) = request(address, &Request::Watch).await?;
+    match reply {
+        Reply::Done | Reply::Started { .. } => {
+            let (events, control) = link.into_halves();
+            Ok(Watch { events, control: ControlSender(control) })
+        }
+        other => Err(unexpected(other)),
+    }
+}
+
+async fn request(address: &AgentAddress, request: &Request) -> Result<(AgentLink, Reply), BridgeError> {
+    let talk = async {
+        let AgentAddress::Unix { directory } = address;
+        let mut link = AgentLink::connect(directory).await?;
+        let reply = link.request(request).await?;
+        Ok::<_, BridgeError>((link, reply))
+    };
+    match timeout(REPLY_LIMIT, talk).await.map_err(|_| BridgeError::Timeout)?? {
+        (_, Reply::Refused { kind, detail }) => {
+            Err(BridgeError::Refused { kind, detail: crate::text::printable(&detail) })
+        }
+        answered => Ok(answered),
+    }
+}
+
+fn unexpected(reply: Reply) -> BridgeError {
+    BridgeError::Protocol(format!("unexpected {reply:?}").chars().take(200).collect())
+}

@@ -1,0 +1,178 @@
+//! The front-door commands: the same words over SSH (`ssh HOST clusteria status`) and inside containers.
+
+use serde_json::json;
+
+use jiff::Timestamp;
+
+use crate::auth::Identity;
+use crate::reservation::{Cause, Refusal, Reservation, Target, UserName};
+use crate::text::door::{Door, slot_state};
+use crate::text::refusal::Refused;
+use crate::text::session::{Line, moment};
+use crate::text::{Lang, Say, printable};
+use crate::workspace::Workspaces;
+
+pub mod inside;
+mod words;
+
+pub use words::{Command, UsageError, parse, split_command_line};
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub enum Caller {
+    /// Somebody who has logged in.
+    Client(Identity),
+    /// Somebody in a user's container: they can do what needs no proof of who they are.
+    Inside(UserName),
+}
+
+impl Caller {
+    fn user(&self) -> &UserName {
+        match self {
+            Self::Client(identity) => identity.user(),
+            Self::Inside(user) => user,
+        }
+    }
+}
+
+/// What a command prints, and its exit status: 0 done, 1 refused, 2 not understood.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// For standard output.
+    pub stdout: String,
+    /// For standard error.
+    pub stderr: String,
+    /// Exit status.
+    pub status: u8,
+}
+
+impl Answer {
+    fn out(stdout: String) -> Self {
+        Self { stdout: stdout + "\n", ..Self::default() }
+    }
+
+    fn refused(refusal: &Refusal, lang: Lang) -> Self {
+        let text = Refused { refusal, now: Timestamp::now() }.say(lang);
+        Self { stderr: text + "\n", status: 1, ..Self::default() }
+    }
+}
+
+/// Runs a command for somebody.
+pub async fn run(workspaces: &Workspaces, caller: &Caller, words: &[String], lang: Lang) -> Answer {
+    let command = match parse(words) {
+        Ok(command) => command,
+        Err(error) => {
+            let text = error.say(lang);
+            return Answer { stderr: text + "\n", status: 2, ..Answer::default() };
+        }
+    };
+    let outcome = match command {
+        Command::Help => return Answer { stdout: Door::Help.say(lang), ..Answer::default() },
+        Command::Status { json } => Ok(status(workspaces, caller.user(), json, lang)),
+        Command::Machines { json } => Ok(machines(workspaces, json, lang)),
+        Command::Reserve { target, json } => reserve(workspaces, caller, target, json, lang).await,
+        Command::Release { json } => release(workspaces, caller.user(), json, lang),
+        Command::Menu => {
+            let text = Line::NeedsTerminal.say(lang);
+            return Answer { stderr: text + "\n", status: 2, ..Answer::default() };
+        }
+    };
+    outcome.unwrap_or_else(|refusal| Answer::refused(&refusal, lang))
+}
+
+fn facts(reservation: &Reservation, now: Timestamp) -> serde_json::Value {
+    json!({
+        "id": reservation.id,
+        "slot": reservation.slot,
+        "state": match reservation.state {
+            crate::reservation::State::Starting => "starting",
+            crate::reservation::State::Active => "active",
+            crate::reservation::State::Ending(_) => "ending",
+        },
+        "started": reservation.started,
+        "deadline": reservation.deadline,
+        "seconds_left": reservation.left(now).as_secs(),
+    })
+}
+
+fn status(workspaces: &Workspaces, user: &UserName, as_json: bool, lang: Lang) -> Answer {
+    let now = Timestamp::now();
+    let (mine, last) = workspaces.desk().read(|book| (book.of(user).cloned(), book.last_of(user).cloned()));
+    if as_json {
+        let last = last.map(|ended| {
+            json!({ "id": ended.id, "slot": ended.slot, "ended": ended.at, "reason": ended.reason,
+                "detail": ended.detail })
+        });
+        let mine = mine.map(|r| facts(&r, now));
+        return Answer::out(json!({ "user": user, "reservation": mine, "last": last }).to_string());
+    }
+    Answer::out(match mine {
+        Some(r) => {
+            Door::Holding { slot: &r.slot, state: r.state, left: r.left(now), until: &moment(r.deadline) }
+                .say(lang)
+        }
+        None => {
+            let mut text = Door::Nothing.say(lang);
+            if let Some(ended) = last {
+                text.push('\n');
+                text.push_str(&Line::LastEnded(&ended).say(lang));
+            }
+            text
+        }
+    })
+}
+
+fn machines(workspaces: &Workspaces, as_json: bool, lang: Lang) -> Answer {
+    let view = workspaces.desk().read(|book| book.view(Timestamp::now()));
+    if as_json {
+        return Answer::out(serde_json::to_string(&view).unwrap_or_default());
+    }
+    let mut lines = Vec::new();
+    for machine in &view.machines {
+        let label = machine.label.as_deref().map(|l| format!("  {}", printable(l))).unwrap_or_default();
+        let free = match &machine.offline {
+            Some(reason) => {
+                format!(
+                    "{}: {}",
+                    slot_state(&crate::reservation::view::SlotState::Offline, view.now, lang),
+                    printable(reason)
+                )
+            }
+            None => Door::Free { free: machine.free(), total: machine.slots.len() }.say(lang),
+        };
+        lines.push(format!("{:<10} {free}{label}", machine.name));
+        for slot in &machine.slots {
+            lines.push(format!("  {:<10} {}", slot.id, slot_state(&slot.state, view.now, lang)));
+        }
+    }
+    Answer::out(lines.join("\n"))
+}
+
+async fn reserve(
+    workspaces: &Workspaces,
+    caller: &Caller,
+    target: Target,
+    as_json: bool,
+    lang: Lang,
+) -> Result<Answer, Refusal> {
+    let lease = match caller {
+        Caller::Client(identity) => workspaces.reserve(identity, target, Cause::Explicit)?,
+        Caller::Inside(user) => workspaces.lease(user, &target)?.ok_or(Refusal::NothingReserved)?,
+    };
+    let reservation = lease.ready().await?.reservation;
+    let now = Timestamp::now();
+    if as_json {
+        return Ok(Answer::out(facts(&reservation, now).to_string()));
+    }
+    let until = moment(reservation.deadline);
+    let said = Door::Reserved { slot: &reservation.slot, left: reservation.left(now), until: &until };
+    Ok(Answer::out(said.say(lang)))
+}
+
+fn release(workspaces: &Workspaces, user: &UserName, as_json: bool, lang: Lang) -> Result<Answer, Refusal> {
+    let was = workspaces.release(user)?;
+    if as_json {
+        return Ok(Answer::out(json!({ "released": was.slot, "id": was.id }).to_string()));
+    }
+    Ok(Answer::out(Door::Released(&was.slot).say(lang)))
+}

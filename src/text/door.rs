@@ -1,0 +1,152 @@
+//! What the front-door commands print.
+
+use std::time::Duration;
+
+use super::{Lang, Say, span};
+use crate::reservation::{SlotId, State};
+
+/// Lines of `clusteria …`.
+#[derive(Debug)]
+pub enum Door<'a> {
+    /// `status` with a reservation.
+    Holding {
+        /// Where.
+        slot: &'a SlotId,
+        /// In which state.
+        state: State,
+        /// For how long.
+        left: Duration,
+        /// Until when.
+        until: &'a str,
+    },
+    /// `status` without one.
+    Nothing,
+    /// `reserve` that worked.
+    Reserved {
+        /// Where.
+        slot: &'a SlotId,
+        /// For how long.
+        left: Duration,
+        /// Until when.
+        until: &'a str,
+    },
+    /// `release` that worked.
+    Released(&'a SlotId),
+    /// Free slots of a machine.
+    Free {
+        /// Free.
+        free: usize,
+        /// In all.
+        total: usize,
+    },
+    /// A word that is no command.
+    Unknown(&'a str),
+    /// A command of a later version.
+    NotYet(&'a str),
+    /// Too many or odd words.
+    Usage(&'a str),
+    /// `help`.
+    Help,
+}
+
+const HELP_EN: &str = "\
+clusteria: reserve a container on a GPU machine and work in it.
+
+  clusteria status             your reservation and the time left
+  clusteria machines           machines, slots, who holds them and until when
+  clusteria reserve [TARGET]   get a slot: anywhere, on gpu1, or gpu1/2
+  clusteria release            give yours back; everything outside /storage is deleted
+  clusteria menu               the menu (needs a terminal)
+  clusteria help               this page
+
+status, machines, reserve and release print JSON with --json.
+From your own machine: ssh HOST clusteria status
+Log in as USER+gpu1 or USER+gpu1/2 to land on a machine or slot of your choice.
+What is not in /storage is gone when the reservation ends.
+";
+
+const HELP_FR: &str = "\
+clusteria : réservez un conteneur sur une machine GPU et travaillez-y.
+
+  clusteria status             votre réservation et le temps restant
+  clusteria machines           les machines, les places, qui les occupe et jusqu'à quand
+  clusteria reserve [CIBLE]    obtenir une place : n'importe où, sur gpu1, ou gpu1/2
+  clusteria release            rendre la vôtre ; tout ce qui n'est pas dans /storage est supprimé
+  clusteria menu               le menu (nécessite un terminal)
+  clusteria help               cette page
+
+status, machines, reserve et release écrivent du JSON avec --json.
+Depuis votre machine : ssh HÔTE clusteria status
+Connectez-vous en UTILISATEUR+gpu1 ou UTILISATEUR+gpu1/2 pour choisir la machine ou la place.
+Ce qui n'est pas dans /storage disparaît à la fin de la réservation.
+";
+
+impl Say for Door<'_> {
+    fn say(&self, lang: Lang) -> String {
+        match self {
+            Self::Holding { slot, state, left, until } => {
+                let left = span(*left);
+                let state = match state {
+                    State::Starting => lang.pick("starting", "en démarrage"),
+                    State::Active => lang.pick("active", "active"),
+                    State::Ending(_) => lang.pick("ending", "en cours d'arrêt"),
+                };
+                lang.pick(
+                    format!("{slot}: {state}, {left} left (until {until})"),
+                    format!("{slot} : {state}, encore {left} (jusqu'à {until})"),
+                )
+            }
+            Self::Nothing => lang.pick(
+                "You have no reservation. To get one: clusteria reserve".into(),
+                "Vous n'avez pas de réservation. Pour en obtenir une : clusteria reserve".into(),
+            ),
+            Self::Reserved { slot, left, until } => {
+                let left = span(*left);
+                lang.pick(
+                    format!("{slot} is yours for {left} (until {until})"),
+                    format!("{slot} est à vous pour {left} (jusqu'à {until})"),
+                )
+            }
+            Self::Released(slot) => lang.pick(
+                format!("{slot} is released: its container is being ended"),
+                format!("{slot} est rendue : son conteneur est en cours d'arrêt"),
+            ),
+            Self::Free { free, total } => {
+                lang.pick(format!("{free} of {total} free"), format!("{free} sur {total} libres"))
+            }
+            Self::Unknown(word) => lang.pick(
+                format!("clusteria: there is no command `{word}`. See: clusteria help"),
+                format!("clusteria : pas de commande « {word} ». Voir : clusteria help"),
+            ),
+            Self::NotYet(word) => lang.pick(
+                format!("clusteria: `{word}` is not in this version. See: clusteria help"),
+                format!("clusteria : « {word} » n'existe pas dans cette version. Voir : clusteria help"),
+            ),
+            Self::Usage(word) => lang.pick(
+                format!("clusteria: `{word}` makes no sense here. See: clusteria help"),
+                format!("clusteria : « {word} » n'a pas de sens ici. Voir : clusteria help"),
+            ),
+            Self::Help => lang.pick(HELP_EN, HELP_FR).into(),
+        }
+    }
+}
+
+/// A slot's state in a list.
+#[must_use]
+pub fn slot_state(state: &crate::reservation::view::SlotState, now: jiff::Timestamp, lang: Lang) -> String {
+    use crate::reservation::view::SlotState as S;
+    let left = |deadline: jiff::Timestamp| {
+        span(Duration::try_from(deadline.duration_since(now)).unwrap_or_default())
+    };
+    match state {
+        S::Free => lang.pick("free", "libre").into(),
+        S::Reserved { user, deadline } => {
+            let left = left(*deadline);
+            lang.pick(format!("{user}, {left} left"), format!("{user}, encore {left}"))
+        }
+        S::Starting { user, .. } => lang.pick(format!("{user}, starting"), format!("{user}, en démarrage")),
+        S::Ending { user } => lang.pick(format!("{user}, ending"), format!("{user}, en cours d'arrêt")),
+        S::Offline => lang.pick("offline", "hors ligne").into(),
+        S::Draining => lang.pick("maintenance", "maintenance").into(),
+    }
+}

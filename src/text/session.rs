@@ -1,0 +1,110 @@
+//! What a session says before its shell starts, and when it is cut.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::refusal::clock;
+use super::{Lang, Say, printable, span};
+use crate::engine::Stage;
+use crate::reservation::{EndReason, Ended, SlotId};
+
+/// Lines around a session.
+#[derive(Debug)]
+pub enum Line<'a> {
+    /// The one line before the shell.
+    Welcome {
+        /// Where.
+        slot: &'a SlotId,
+        /// How long it lasts at most.
+        left: Duration,
+    },
+    /// How the last reservation ended.
+    LastEnded(&'a Ended),
+    /// A step of a start.
+    Starting(&'a Stage),
+    /// The container has ended under the session.
+    ContainerEnded(&'a SlotId),
+    /// The container's agent did not do it.
+    AgentFailed {
+        /// Where.
+        slot: &'a SlotId,
+        /// Why (from the container: already printable).
+        detail: &'a str,
+    },
+    /// A front-door command or the menu that needs a terminal.
+    NeedsTerminal,
+    /// Too many connections of one user.
+    TooManyConnections,
+}
+
+impl Say for Line<'_> {
+    fn say(&self, lang: Lang) -> String {
+        match self {
+            Self::Welcome { slot, left } => {
+                let left = span(*left);
+                lang.pick(
+                    format!("{slot} · {left} left · other machines and help: clusteria help"),
+                    format!("{slot} · encore {left} · autres machines et aide : clusteria help"),
+                )
+            }
+            Self::LastEnded(ended) => last_ended(ended, lang),
+            Self::Starting(stage) => starting(stage, lang),
+            Self::ContainerEnded(slot) => lang.pick(
+                format!("The container on {slot} has ended. Log in again to see why, or to get a new one."),
+                format!("Le conteneur sur {slot} a pris fin. Reconnectez-vous pour savoir pourquoi ou en obtenir un autre."),
+            ),
+            Self::AgentFailed { slot, detail } => lang.pick(
+                format!("{slot}: {detail}"),
+                format!("{slot} : {detail}"),
+            ),
+            Self::NeedsTerminal => lang.pick(
+                "The menu needs a terminal: ssh -t".into(),
+                "Le menu a besoin d'un terminal : ssh -t".into(),
+            ),
+            Self::TooManyConnections => lang.pick(
+                "You have too many connections open: close some and try again".into(),
+                "Vous avez trop de connexions ouvertes : fermez-en et réessayez".into(),
+            ),
+        }
+    }
+}
+
+fn last_ended(ended: &Ended, lang: Lang) -> String {
+    let (slot, at) = (&ended.slot, clock(ended.at));
+    let why = match ended.reason {
+        EndReason::Released => lang.pick("you released it", "vous l'avez rendue"),
+        EndReason::Expired => lang.pick("its time was over", "son temps était écoulé"),
+        EndReason::Idle => lang.pick("nothing was happening in it", "il ne s'y passait rien"),
+        EndReason::Failed => lang
+            .pick("its container stopped or did not start", "son conteneur s'est arrêté ou n'a pas démarré"),
+        EndReason::MachineLost => lang.pick("its machine was lost", "sa machine a été perdue"),
+        EndReason::Admin => lang.pick("an administrator ended it", "un administrateur y a mis fin"),
+    };
+    let detail = ended.detail.as_deref().map(|d| format!(" ({})", printable(d))).unwrap_or_default();
+    lang.pick(
+        format!("Your last reservation, {slot}, ended at {at}: {why}{detail}."),
+        format!("Votre dernière réservation, {slot}, a pris fin à {at} : {why}{detail}."),
+    )
+}
+
+fn starting(stage: &Stage, lang: Lang) -> String {
+    match stage {
+        Stage::Pulling { layers_done, layers, bytes } => {
+            let megabytes = bytes / 1_000_000;
+            lang.pick(
+                format!("fetching the image: layer {layers_done} of {layers}, {megabytes} MB"),
+                format!("récupération de l'image : couche {layers_done} sur {layers}, {megabytes} Mo"),
+            )
+        }
+        Stage::Creating => lang.pick("creating the container", "création du conteneur").into(),
+        Stage::Starting => lang.pick("starting it", "démarrage").into(),
+        Stage::Agent => lang.pick("waiting for its agent", "attente de son agent").into(),
+    }
+}
+
+/// A moment as front-door commands print it: `2026-01-02 14:05 UTC`.
+#[must_use]
+pub fn moment(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}

@@ -1,0 +1,57 @@
+//! Closing: SIGTERM, grace and SIGKILL by the agent, then the container and its anonymous data go.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use super::Inner;
+use crate::bridge;
+use crate::engine::labels::container_name;
+use crate::engine::{Engine, EngineError};
+use crate::reservation::{EndReason, Reservation};
+
+/// On top of the grace, for an agent that keeps the deadline by its own clock.
+const MARGIN: Duration = Duration::from_secs(5);
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+
+/// Ends a container for good. Retries for as long as its machine does not answer: until then the
+/// slot shows as ending and nobody gets it.
+pub(super) async fn close(inner: Arc<Inner>, reservation: Reservation, reason: EndReason) {
+    let mut pause = FIRST_RETRY;
+    while let Err(e) = try_close(&inner, &reservation, reason).await {
+        tracing::warn!(reservation = %reservation.id, "not ended yet: {e}");
+        tokio::select! {
+            () = sleep(pause) => pause = (pause * 2).min(LONGEST_RETRY),
+            // The next gateway finds it by its labels and ends it.
+            () = inner.stopping.cancelled() => return,
+        }
+    }
+    inner.finish(&reservation.id, reason, None).await;
+}
+
+async fn try_close(inner: &Inner, reservation: &Reservation, reason: EndReason) -> Result<(), EngineError> {
+    let Some(engine) = inner.engine(&reservation.slot.machine) else { return Ok(()) };
+    let cluster = &inner.config.cluster.name;
+    let name = container_name(cluster, &reservation.slot);
+    let Some(found) = engine.find(cluster, &name).await? else { return Ok(()) };
+    if found.labels.as_ref().is_ok_and(|labels| labels.reservation != reservation.id) {
+        return Ok(());
+    }
+    let grace = inner.config.reservation.grace;
+    // At the deadline the agent ends everything by itself, gateway or not.
+    if reason != EndReason::Expired {
+        let agent = inner.container(reservation.clone()).agent;
+        if let Err(e) = bridge::stop(&agent, grace).await {
+            tracing::debug!(reservation = %reservation.id, "its agent was not told: {e}");
+            return remove(engine.as_ref(), &found.key).await;
+        }
+    }
+    let _ = timeout(grace + MARGIN, engine.wait_stopped(&found.key)).await;
+    remove(engine.as_ref(), &found.key).await
+}
+
+async fn remove(engine: &dyn Engine, key: &crate::engine::ContainerKey) -> Result<(), EngineError> {
+    engine.remove(key).await
+}

@@ -1,0 +1,82 @@
+//! A lease: the promise of a container, which is ready now, soon, or not at all.
+
+use tokio::sync::watch;
+
+use crate::bridge::AgentAddress;
+use crate::engine::Stage;
+use crate::reservation::{Refusal, Reservation};
+
+/// How far a start has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// At this step; `None` before the first.
+    Working(Option<Stage>),
+    /// The agent answers.
+    Ready,
+    /// It came to nothing.
+    Failed(Refusal),
+}
+
+/// A running container and the way to it.
+#[derive(Debug, Clone)]
+pub struct Container {
+    /// The reservation it runs for.
+    pub reservation: Reservation,
+    /// Where its agent is.
+    pub agent: AgentAddress,
+}
+
+/// A reservation whose container runs or is being started.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    container: Container,
+    start: Option<watch::Receiver<Start>>,
+}
+
+impl Lease {
+    pub(super) fn new(container: Container, start: Option<watch::Receiver<Start>>) -> Self {
+        Self { container, start }
+    }
+
+    /// What was reserved.
+    #[must_use]
+    pub fn reservation(&self) -> &Reservation {
+        &self.container.reservation
+    }
+
+    /// Waits for the container.
+    ///
+    /// # Errors
+    /// Why it came to nothing.
+    pub async fn ready(mut self) -> Result<Container, Refusal> {
+        while let Some(step) = self.progress().await {
+            tracing::trace!(?step, "starting");
+        }
+        self.outcome()
+    }
+
+    /// The next step of the start; `None` when it is over. The first call gives the step it is at.
+    pub async fn progress(&mut self) -> Option<Option<Stage>> {
+        let start = self.start.as_mut()?;
+        match start.wait_for(|_| true).await.map(|now| now.clone()) {
+            Ok(Start::Working(stage)) => {
+                start.mark_unchanged();
+                let changed = start.changed().await;
+                changed.is_ok().then_some(stage)
+            }
+            _ => None,
+        }
+    }
+
+    /// How it ended, once [`Lease::progress`] has given `None`.
+    ///
+    /// # Errors
+    /// Why it came to nothing.
+    pub fn outcome(self) -> Result<Container, Refusal> {
+        match self.start.as_ref().map(|start| start.borrow().clone()) {
+            None | Some(Start::Ready) => Ok(self.container),
+            Some(Start::Failed(refusal)) => Err(refusal),
+            Some(Start::Working(_)) => Err(Refusal::Cancelled),
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Workspaces: reservations made real. Opens containers, ends them, and keeps book and engines in step.
+//!
+//! Everything here is idempotent and owned by tasks of its own: a caller that goes away (a lost
+//! connection) never leaves a slot half taken.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::auth::Identity;
+use crate::bridge::AgentAddress;
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::reservation::{
+    Book, Cause, Claim, Claimed, Desk, EndReason, Ended, MachineName, MachinePlan, Refusal, Reservation,
+    ReservationId, SlotPlan, State, Target, UserName,
+};
+use crate::store::{Ledger, StoreError};
+
+mod close;
+mod lease;
+mod open;
+mod reap;
+mod reconcile;
+
+pub use lease::{Container, Lease, Start};
+
+/// All workspaces of the cluster.
+#[derive(Clone)]
+pub struct Workspaces {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Arc<Config>,
+    desk: Arc<Desk>,
+    ledger: Ledger,
+    engines: BTreeMap<MachineName, Arc<dyn Engine>>,
+    /// Rung by an engine's events, heard by its machine's watcher.
+    bells: BTreeMap<MachineName, Arc<Notify>>,
+    /// Starts under way; the entry goes when the start has succeeded or failed.
+    starts: Mutex<HashMap<ReservationId, watch::Receiver<Start>>>,
+    /// Ends that the ledger could not take yet.
+    unsaved: Mutex<Vec<Ended>>,
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+}
+
+impl Workspaces {
+    /// Reads the ledger; engines are asked once [`Workspaces::run`] runs.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn open(
+        config: Arc<Config>,
+        ledger: Ledger,
+        engines: BTreeMap<MachineName, Arc<dyn Engine>>,
+    ) -> Result<Self, StoreError> {
+        let mut book = Book::new(config.cluster.name.clone(), plans(&config), "it has not been asked yet");
+        for ended in ledger.last_ends()? {
+            book.remember(ended);
+        }
+        for reservation in ledger.open_reservations()? {
+            book.adopt(reservation);
+        }
+        let inner = Inner {
+            config,
+            desk: Arc::new(Desk::new(book)),
+            ledger,
+            bells: engines.keys().map(|machine| (machine.clone(), Arc::default())).collect(),
+            engines,
+            starts: Mutex::default(),
+            unsaved: Mutex::default(),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The shared book.
+    #[must_use]
+    pub fn desk(&self) -> &Arc<Desk> {
+        &self.inner.desk
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &Arc<Config> {
+        &self.inner.config
+    }
+
+    /// Asks every machine once, so that the first login finds the truth; then starts the watchers.
+    pub async fn start_watching(&self) {
+        let first = self.inner.engines.keys().map(|machine| self.inner.refresh(machine));
+        futures_util::future::join_all(first).await;
+        for machine in self.inner.engines.keys() {
+            self.inner.spawn(reconcile::watch(self.inner.clone(), machine.clone()));
+            self.inner.spawn(reconcile::listen(self.inner.clone(), machine.clone()));
+        }
+        self.inner.spawn(reap::reap(self.inner.clone()));
+    }
+
+    /// Gives a slot and starts its container, or gives what the user has already.
+    ///
+    /// # Errors
+    /// Any [`Refusal`] of the book; a start that fails tells through the lease.
+    pub fn reserve(&self, who: &Identity, target: Target, cause: Cause) -> Result<Lease, Refusal> {
+        if self.inner.stopping.is_cancelled() {
+            return Err(Refusal::ShuttingDown);
+        }
+        let claim = Claim {
+            user: who.user().clone(),
+            target,
+            cause,
+            lifetime: self.inner.config.reservation.lifetime,
+            auto_reserve: self.inner.config.reservation.auto_reserve,
+        };
+        match self.inner.desk.change(|book| book.claim(&claim, Timestamp::now())) {
+            Ok(Claimed::Already(reservation)) => Ok(self.inner.lease_of(reservation)),
+            // Nothing is awaited between the claim and the task that owns it.
+            Ok(Claimed::New(reservation)) => Ok(self.inner.begin_start(reservation, who.clone())),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// The user's live reservation, if it satisfies the target.
+    ///
+    /// # Errors
+    /// [`Refusal::HoldsAnother`]
+    pub fn lease(&self, user: &UserName, target: &Target) -> Result<Option<Lease>, Refusal> {
+        let Some(mine) = self.inner.desk.read(|book| book.of(user).cloned()) else { return Ok(None) };
+        if !target.matches(&mine.slot) {
+            return Err(Refusal::HoldsAnother { slot: mine.slot, deadline: mine.deadline });
+        }
+        Ok(Some(self.inner.lease_of(mine)))
+    }
+
+    /// The way to a reservation's container.
+    #[must_use]
+    pub fn container(&self, reservation: Reservation) -> Container {
+        self.inner.container(reservation)
+    }
+
+    /// Ends the user's live reservation. Returns it as it was.
+    ///
+    /// # Errors
+    /// [`Refusal::NothingReserved`]
+    pub fn release(&self, user: &UserName) -> Result<Reservation, Refusal> {
+        let mine = self.inner.desk.read(|book| book.of(user).cloned());
+        let mine = mine.ok_or(Refusal::NothingReserved)?;
+        self.inner.end(&mine.id, EndReason::Released).ok_or(Refusal::NothingReserved)
+    }
+
+    /// Lets starts and ends under way finish; begins nothing new. Containers run on.
+    pub async fn shut_down(&self) {
+        self.inner.stopping.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+    }
+}
+
+impl Inner {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    fn lease_of(&self, reservation: Reservation) -> Lease {
+        let starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = starts.get(&reservation.id).cloned();
+        Lease::new(self.container(reservation), start)
+    }
+
+    fn container(&self, reservation: Reservation) -> Container {
+        let agent = AgentAddress::Unix { directory: self.run_dir(&reservation.id) };
+        Container { reservation, agent }
+    }
+
+    /// The agent's directory on the host.
+    fn run_dir(&self, id: &ReservationId) -> PathBuf {
+        self.config.store.runtime.join(id.as_str())
+    }
+
+    fn engine(&self, machine: &MachineName) -> Option<Arc<dyn Engine>> {
+        self.engines.get(machine).cloned()
+    }
+
+    /// Marks a reservation as ending and hands it to a task. `None` when it was not live.
+    fn end(self: &Arc<Self>, id: &ReservationId, reason: EndReason) -> Option<Reservation> {
+        let before = self.desk.change(|book| book.begin_end(id, reason))?;
+        tracing::info!(reservation = %id, user = %before.user, slot = %before.slot, %reason, "ending");
+        // A start under way sees the new state and cleans up after itself.
+        if before.state == State::Active {
+            self.spawn(close::close(self.clone(), before.clone(), reason));
+        }
+        Some(before)
+    }
+
+    /// The container is gone: frees the slot and writes history.
+    async fn finish(&self, id: &ReservationId, reason: EndReason, detail: Option<String>) {
+        let ended = self.desk.change(|book| book.finish(id, reason, detail, Timestamp::now()));
+        if let Some(ended) = ended {
+            tracing::info!(reservation = %id, user = %ended.user, slot = %ended.slot, reason = %ended.reason,
+                detail = ended.detail.as_deref().unwrap_or_default(), "ended");
+            self.remove_run_dir(id).await;
+            self.save_end(ended).await;
+        }
+    }
+
+    async fn save_end(&self, ended: Ended) {
+        let copy = ended.clone();
+        if let Err(e) = self.ledger.run(move |l| l.note_end(&copy)).await {
+            tracing::error!(reservation = %ended.id, "the end is not in the ledger yet: {}", e.in_full());
+            self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).push(ended);
+        }
+    }
+
+    async fn remove_run_dir(&self, id: &ReservationId) {
+        match tokio::fs::remove_dir_all(self.run_dir(id)).await {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(reservation = %id, "its run directory stays: {e}");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn plans(config: &Config) -> Vec<MachinePlan> {
+    let machine = |m: &crate::config::Machine| MachinePlan {
+        name: m.name.clone(),
+        label: m.label.clone(),
+        slots: m.slots.iter().map(|s| SlotPlan { id: s.id.clone(), gpus: s.gpus.clone() }).collect(),
+    };
+    config.machines.iter().map(machine).collect()
+}

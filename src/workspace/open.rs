@@ -1,0 +1,198 @@
+//! Opening: claim → ledger → run directory → engine → agent. Whatever fails, nothing is left behind.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use super::lease::{Lease, Start};
+use super::{Inner, close};
+use crate::agent::protocol::{Account, AgentConfig, CONFIG_NAME, FAILURE_NAME};
+use crate::auth::Identity;
+use crate::bridge;
+use crate::config::Slot;
+use crate::engine::labels::container_name;
+use crate::engine::{ContainerSpec, Engine, EngineError, Labels, Stage};
+use crate::reservation::{EndReason, Refusal, Reservation};
+
+/// From a started container to an answering agent.
+const AGENT_LIMIT: Duration = Duration::from_secs(20);
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+impl Inner {
+    /// Hands a fresh claim to a task of its own.
+    pub(super) fn begin_start(self: &Arc<Self>, reservation: Reservation, who: Identity) -> Lease {
+        let (told, start) = watch::channel(Start::Working(None));
+        self.starts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(reservation.id.clone(), start.clone());
+        let lease = Lease::new(self.container(reservation.clone()), Some(start));
+        self.spawn(run(self.clone(), reservation, who, told));
+        lease
+    }
+}
+
+async fn run(inner: Arc<Inner>, reservation: Reservation, who: Identity, told: watch::Sender<Start>) {
+    let id = reservation.id.clone();
+    let outcome = start(&inner, &reservation, &who, &told).await;
+    let ready = outcome.is_ok() && inner.desk.change(|book| book.activate(&id));
+    // Not to be found as starting any more before anybody is told how it went.
+    inner.starts.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    let said = match outcome {
+        Ok(()) if ready => {
+            tracing::info!(reservation = %id, user = %reservation.user, slot = %reservation.slot, "active");
+            Start::Ready
+        }
+        Ok(()) => {
+            close::close(inner.clone(), reservation, EndReason::Released).await;
+            Start::Failed(Refusal::Cancelled)
+        }
+        Err(refusal) => {
+            let detail = detail_of(&refusal);
+            tracing::error!(reservation = %id, user = %reservation.user, slot = %reservation.slot,
+                detail, "start failed");
+            inner.finish(&id, EndReason::Failed, Some(detail)).await;
+            Start::Failed(refusal)
+        }
+    };
+    told.send_replace(said);
+}
+
+fn detail_of(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::StartFailed { detail, .. } | Refusal::LedgerFailed { detail } => detail.clone(),
+        other => format!("{other:?}"),
+    }
+}
+
+async fn start(
+    inner: &Inner,
+    reservation: &Reservation,
+    who: &Identity,
+    told: &watch::Sender<Start>,
+) -> Result<(), Refusal> {
+    let noted = reservation.clone();
+    let noted = inner.ledger.run(move |l| l.note_reservation(&noted)).await;
+    noted.map_err(|e| Refusal::LedgerFailed { detail: e.in_full() })?;
+    let failed =
+        |e: EngineError| Refusal::StartFailed { slot: reservation.slot.clone(), detail: e.to_string() };
+    let engine = inner
+        .engine(&reservation.slot.machine)
+        .ok_or_else(|| Refusal::UnknownMachine(reservation.slot.machine.to_string()))?;
+    let slot = find_slot(inner, reservation).ok_or(Refusal::UnknownSlot(reservation.slot.clone()))?;
+    let spec = spec(inner, reservation, slot);
+    write_run_dir(&spec.run_dir, &agent_config(inner, reservation, who)).map_err(|e| {
+        failed(EngineError::Local(format!("the run directory {}: {e}", spec.run_dir.display())))
+    })?;
+    let progress = |stage| {
+        told.send_replace(Start::Working(Some(stage)));
+    };
+    engine.start(&spec, &progress).await.map_err(&failed)?;
+    progress(Stage::Agent);
+    if let Err(e) = wait_for_agent(inner, reservation, &spec.run_dir).await {
+        remove_started(engine.as_ref(), &spec).await;
+        return Err(failed(e));
+    }
+    Ok(())
+}
+
+fn find_slot<'a>(inner: &'a Inner, reservation: &Reservation) -> Option<&'a Slot> {
+    inner.config.machines.iter().flat_map(|m| &m.slots).find(|s| s.id == reservation.slot)
+}
+
+fn spec(inner: &Inner, reservation: &Reservation, slot: &Slot) -> ContainerSpec {
+    let config = &inner.config;
+    let mut env: BTreeMap<String, String> = config.container.env.iter().cloned().collect();
+    // The polite default: take GPU memory as it is needed, not all at once.
+    env.entry("TF_FORCE_GPU_ALLOW_GROWTH".into()).or_insert_with(|| "true".into());
+    ContainerSpec {
+        name: container_name(&config.cluster.name, &reservation.slot),
+        labels: Labels {
+            cluster: config.cluster.name.clone(),
+            reservation: reservation.id.clone(),
+            user: reservation.user.clone(),
+            slot: reservation.slot.clone(),
+            deadline: reservation.deadline,
+        },
+        hostname: format!("{}-{}", reservation.slot.machine, reservation.slot.number),
+        image: config.container.image.clone(),
+        env,
+        gpus: slot.gpus.clone(),
+        limits: slot.limits.clone(),
+        mounts: config.mounts.clone(),
+        run_dir: inner.run_dir(&reservation.id),
+    }
+}
+
+fn agent_config(inner: &Inner, reservation: &Reservation, who: &Identity) -> AgentConfig {
+    let config = &inner.config;
+    let milliseconds = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+    let name = config.container.user.clone().unwrap_or_else(|| who.user().to_string());
+    AgentConfig {
+        reservation: reservation.id.to_string(),
+        slot: reservation.slot.to_string(),
+        account: Account {
+            home: format!("/home/{name}"),
+            name,
+            uid: who.uid(),
+            gid: who.uid(),
+            shell: config.container.shell.clone(),
+        },
+        lifetime_ms: milliseconds(reservation.left(Timestamp::now())),
+        warnings_ms: config.reservation.warnings.iter().copied().map(milliseconds).collect(),
+        grace_ms: milliseconds(config.reservation.grace),
+    }
+}
+
+/// The directory is root's alone, on both sides of the bind mount: the user in the container
+/// must not reach the agent's socket.
+fn write_run_dir(directory: &Path, config: &AgentConfig) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let mut file = std::fs::File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(directory.join(CONFIG_NAME))?;
+    file.write_all(&serde_json::to_vec(config)?)
+}
+
+async fn wait_for_agent(inner: &Inner, reservation: &Reservation, run_dir: &Path) -> Result<(), EngineError> {
+    let address = inner.container(reservation.clone()).agent;
+    let limit = Instant::now() + AGENT_LIMIT;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let error = match bridge::ping(&address).await {
+            Ok(()) => return Ok(()),
+            Err(e) => e,
+        };
+        if let Ok(why) = tokio::fs::read_to_string(run_dir.join(FAILURE_NAME)).await {
+            return Err(EngineError::Local(format!("the agent could not start: {}", why.trim())));
+        }
+        if Instant::now() >= limit {
+            return Err(EngineError::Local(format!("the container started but {error}")));
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Best effort: what cannot be removed now is found by reconciliation, by its labels.
+async fn remove_started(engine: &dyn Engine, spec: &ContainerSpec) {
+    let removed = match engine.find(&spec.labels.cluster, &spec.name).await {
+        Ok(Some(found)) => engine.remove(&found.key).await,
+        Ok(None) => Ok(()),
+        Err(e) => Err(e),
+    };
+    if let Err(e) = removed {
+        tracing::warn!(container = spec.name, "left for reconciliation: {e}");
+    }
+}
