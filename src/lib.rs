@@ -17,6 +17,7 @@ pub mod engine;
 pub mod frontdoor;
 pub mod menu;
 pub mod reservation;
+pub mod ssh;
 pub mod store;
 pub mod text;
 pub mod workspace;

@@ -49,22 +49,17 @@ impl Lease {
     /// # Errors
     /// Why it came to nothing.
     pub async fn ready(mut self) -> Result<Container, Refusal> {
-        while let Some(step) = self.progress().await {
-            tracing::trace!(?step, "starting");
-        }
+        while self.progress().await.is_some() {}
         self.outcome()
     }
 
-    /// The next step of the start; `None` when it is over. The first call gives the step it is at.
+    /// The next step of the start; `None` when it is over. Cancel-safe.
     pub async fn progress(&mut self) -> Option<Option<Stage>> {
         let start = self.start.as_mut()?;
-        match start.wait_for(|_| true).await.map(|now| now.clone()) {
-            Ok(Start::Working(stage)) => {
-                start.mark_unchanged();
-                let changed = start.changed().await;
-                changed.is_ok().then_some(stage)
-            }
-            _ => None,
+        start.changed().await.ok()?;
+        match &*start.borrow_and_update() {
+            Start::Working(stage) => Some(stage.clone()),
+            Start::Ready | Start::Failed(_) => None,
         }
     }
 

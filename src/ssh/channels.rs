@@ -1,0 +1,153 @@
+//! The channels of one connection. What is gone is absent from the map.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use russh::server::Msg;
+use russh::{ChannelId, ChannelWriteHalf};
+
+use super::inbox::Inbox;
+use crate::agent::protocol::Pty;
+
+/// sshd has no limit for forwards; this one only bounds what one connection can make us hold.
+const MAX_CHANNELS: usize = 4096;
+/// Variables of one session, and the length of each: enough for people, nothing for a flood.
+const MAX_ENV: usize = 64;
+const MAX_ENV_BYTES: usize = 4096;
+
+/// A session channel that has not asked for its program yet.
+pub(super) struct Waiting {
+    pub(super) write: ChannelWriteHalf<Msg>,
+    pub(super) pty: Option<Pty>,
+    pub(super) env: Vec<(String, String)>,
+}
+
+struct Entry {
+    inbox: Arc<Inbox>,
+    waiting: Option<Waiting>,
+}
+
+#[derive(Default)]
+pub(super) struct Channels {
+    entries: Mutex<HashMap<ChannelId, Entry>>,
+    menus: AtomicUsize,
+}
+
+impl Channels {
+    fn with<T>(&self, act: impl FnOnce(&mut HashMap<ChannelId, Entry>) -> T) -> T {
+        act(&mut self.entries.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.with(|entries| entries.len() >= MAX_CHANNELS)
+    }
+
+    /// A new session channel.
+    pub(super) fn add_session(&self, write: ChannelWriteHalf<Msg>) {
+        let waiting = Waiting { write, pty: None, env: Vec::new() };
+        let id = waiting.write.id();
+        let entry = Entry { inbox: Arc::default(), waiting: Some(waiting) };
+        self.with(|entries| entries.insert(id, entry));
+    }
+
+    /// A new forward's channel.
+    pub(super) fn add_forward(&self, id: ChannelId) -> Arc<Inbox> {
+        let inbox = Arc::<Inbox>::default();
+        let entry = Entry { inbox: inbox.clone(), waiting: None };
+        self.with(|entries| entries.insert(id, entry));
+        inbox
+    }
+
+    /// Notes the terminal. False when it is too late for that.
+    pub(super) fn set_pty(&self, id: ChannelId, pty: Pty) -> bool {
+        self.with(|entries| match entries.get_mut(&id).and_then(|e| e.waiting.as_mut()) {
+            Some(waiting) if waiting.pty.is_none() => {
+                waiting.pty = Some(pty);
+                true
+            }
+            _ => false,
+        })
+    }
+
+    /// Notes a variable. False when it is not taken.
+    pub(super) fn set_env(&self, id: ChannelId, name: &str, value: &str) -> bool {
+        if !is_accepted(name) || value.len() > MAX_ENV_BYTES || value.contains('\0') {
+            return false;
+        }
+        self.with(|entries| match entries.get_mut(&id).and_then(|e| e.waiting.as_mut()) {
+            Some(waiting) if waiting.env.len() < MAX_ENV => {
+                waiting.env.push((name.to_owned(), value.to_owned()));
+                true
+            }
+            _ => false,
+        })
+    }
+
+    /// Starts a session: what was noted, and where its input arrives. Once only.
+    pub(super) fn start(&self, id: ChannelId) -> Option<(Waiting, Arc<Inbox>)> {
+        self.with(|entries| {
+            let entry = entries.get_mut(&id)?;
+            Some((entry.waiting.take()?, entry.inbox.clone()))
+        })
+    }
+
+    pub(super) fn inbox(&self, id: ChannelId) -> Option<Arc<Inbox>> {
+        self.with(|entries| entries.get(&id).map(|entry| entry.inbox.clone()))
+    }
+
+    /// Forgets a channel and tells its task.
+    pub(super) fn remove(&self, id: ChannelId) {
+        if let Some(entry) = self.with(|entries| entries.remove(&id)) {
+            entry.inbox.close();
+        }
+    }
+
+    /// The connection is gone: so are all its channels.
+    pub(super) fn close_all(&self) {
+        for (_, entry) in self.with(std::mem::take) {
+            entry.inbox.close();
+        }
+    }
+
+    pub(super) fn menu_is_open(&self) -> bool {
+        self.menus.load(Ordering::Relaxed) > 0
+    }
+
+    /// Counts a menu for as long as the guard lives.
+    pub(super) fn open_menu(&self) -> OpenMenu<'_> {
+        self.menus.fetch_add(1, Ordering::Relaxed);
+        OpenMenu(&self.menus)
+    }
+}
+
+pub(super) struct OpenMenu<'a>(&'a AtomicUsize);
+
+impl Drop for OpenMenu<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The variables that clients may set, as a careful sshd's `AcceptEnv` would have them.
+fn is_accepted(name: &str) -> bool {
+    matches!(name, "LANG" | "COLORTERM" | "EDITOR" | "VISUAL" | "TZ" | "TERM" | "NO_COLOR")
+        || name.strip_prefix("LC_").is_some_and(|rest| {
+            !rest.is_empty() && rest.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_accepted;
+
+    #[test]
+    fn only_harmless_variables_are_taken() {
+        for name in ["LANG", "LC_ALL", "LC_CTYPE", "TZ", "COLORTERM"] {
+            assert!(is_accepted(name), "{name}");
+        }
+        for name in ["PATH", "LD_PRELOAD", "LC_", "LC_A=B", "HOME", "", "lang", "BASH_ENV"] {
+            assert!(!is_accepted(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! One connection: russh's callbacks, translated into what the channels' tasks understand.
+//! No callback waits for a container or for a consumer.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use russh::keys::{HashAlg, PublicKey};
+use russh::server::{
+    Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
+};
+use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, Error, Pty as Mode, Sig};
+use tokio_util::sync::CancellationToken;
+
+use super::channels::Channels;
+use super::forward::{self, Dial};
+use super::landing::Login;
+use super::listener::{Gateway, Seat};
+use super::outgoing::Outgoing;
+use super::session::{Asked, Session as ClientSession};
+use crate::agent::protocol::{Control, Pty, WindowSize};
+use crate::auth::Identity;
+use crate::reservation::MachineName;
+use crate::text::session::Line;
+use crate::text::{Lang, Say};
+
+/// Longest TERM that is passed on.
+const MAX_TERM: usize = 64;
+const PASSWORD_PROMPT: &str = "Password: ";
+
+/// Both ends of the TCP connection, and what the listener stands for.
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    pub(super) client: SocketAddr,
+    pub(super) local: SocketAddr,
+    pub(super) machine: Option<MachineName>,
+}
+
+/// Somebody who has logged in on this connection, and what they named as their target.
+#[derive(Debug, Clone)]
+pub(super) struct Guest {
+    pub(super) identity: Identity,
+    pub(super) login: Login,
+    pub(super) peer: Peer,
+}
+
+pub(super) struct Connection {
+    gateway: Arc<Gateway>,
+    peer: Peer,
+    guest: Option<Guest>,
+    seat: Option<Seat>,
+    authenticated: CancellationToken,
+    channels: Arc<Channels>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.channels.close_all();
+    }
+}
+
+impl Connection {
+    pub(super) fn new(gateway: Arc<Gateway>, peer: Peer, authenticated: CancellationToken) -> Self {
+        Self { gateway, peer, guest: None, seat: None, authenticated, channels: Arc::default() }
+    }
+
+    fn login(&self, name: &str) -> Login {
+        Login::read(name, self.peer.machine.as_ref())
+    }
+
+    /// The only place where a connection gets a guest: from an identity that `auth` has made.
+    fn admit(&mut self, login: Login, identity: Option<Identity>, method: &str) -> Auth {
+        let Some(identity) = identity else {
+            tracing::info!(client = %self.peer.client, user = crate::text::printable(&login.user), method,
+                "login refused");
+            return Auth::reject();
+        };
+        tracing::info!(client = %self.peer.client, user = %identity.user(), method, "login");
+        self.guest = Some(Guest { identity, login, peer: self.peer.clone() });
+        Auth::Accept
+    }
+
+    async fn check_password(&mut self, name: &str, password: &str, method: &str) -> Auth {
+        let login = self.login(name);
+        let identity = self.gateway.auth.password(&login.user, password).await;
+        self.admit(login, identity, method)
+    }
+
+    fn start(&self, channel: ChannelId, asked: Asked, session: &mut Session) -> Result<(), Error> {
+        let (Some(guest), Some((waiting, inbox))) = (&self.guest, self.channels.start(channel)) else {
+            return session.channel_failure(channel);
+        };
+        session.channel_success(channel)?;
+        let client = ClientSession {
+            gateway: self.gateway.clone(),
+            guest: guest.clone(),
+            lang: Lang::from_locale(locale(&waiting.env)),
+            pty: waiting.pty,
+            env: waiting.env,
+            outgoing: Outgoing::new(waiting.write, session.handle()),
+            inbox,
+            channels: self.channels.clone(),
+        };
+        self.gateway.tasks.spawn(client.run(asked));
+        Ok(())
+    }
+
+    fn forward(&self, channel: Channel<Msg>, dial: Dial, reply: ChannelOpenHandle, session: &Session) {
+        let Some(guest) = &self.guest else { return };
+        if self.channels.is_full() {
+            return;
+        }
+        let inbox = self.channels.add_forward(channel.id());
+        let (_, write) = channel.split();
+        let forward = forward::Forward {
+            gateway: self.gateway.clone(),
+            guest: guest.clone(),
+            outgoing: Outgoing::new(write, session.handle()),
+            inbox,
+            channels: self.channels.clone(),
+        };
+        self.gateway.tasks.spawn(forward.run(dial, reply));
+    }
+}
+
+/// The client's locale, by the order of POSIX.
+fn locale(env: &[(String, String)]) -> &str {
+    ["LC_ALL", "LC_MESSAGES", "LANG"]
+        .iter()
+        .find_map(|name| env.iter().find(|(n, v)| n == name && !v.is_empty()))
+        .map_or("", |(_, value)| value)
+}
+
+/// A key with the user's presence left unchecked is refused: russh does not show the flags yet.
+fn is_fido(key: &PublicKey) -> bool {
+    key.algorithm().as_str().starts_with("sk-")
+}
+
+fn fingerprint(key: &PublicKey) -> String {
+    key.fingerprint(HashAlg::Sha256).to_string()
+}
+
+fn size(columns: u32, rows: u32, width: u32, height: u32) -> WindowSize {
+    let clamp = |value| u16::try_from(value).unwrap_or(u16::MAX);
+    WindowSize { columns: clamp(columns), rows: clamp(rows), width: clamp(width), height: clamp(height) }
+}
+
+impl Handler for Connection {
+    type Error = Error;
+
+    async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Error> {
+        Ok(self.check_password(user, password, "password").await)
+    }
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        user: &str,
+        _submethods: &str,
+        response: Option<Response<'a>>,
+    ) -> Result<Auth, Error> {
+        let Some(answer) = response.and_then(|mut answers| answers.next()) else {
+            return Ok(Auth::Partial {
+                name: Cow::Borrowed(""),
+                instructions: Cow::Borrowed(""),
+                prompts: Cow::Borrowed(&[(Cow::Borrowed(PASSWORD_PROMPT), false)]),
+            });
+        };
+        let password = String::from_utf8_lossy(&answer).into_owned();
+        Ok(self.check_password(user, &password, "keyboard-interactive").await)
+    }
+
+    /// An offered key proves nothing: this only says whether signing with it is worth the while.
+    async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Error> {
+        let login = self.login(user);
+        let known = !is_fido(offer.public_key)
+            && self.gateway.auth.key_is_known(&login.user, &fingerprint(offer.public_key)).await;
+        Ok(if known { Auth::Accept } else { Auth::reject() })
+    }
+
+    /// russh has verified the signature.
+    async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Error> {
+        let login = self.login(user);
+        let identity = if is_fido(key.public_key) {
+            None
+        } else {
+            self.gateway.auth.verified_key(&login.user, &fingerprint(key.public_key)).await
+        };
+        Ok(self.admit(login, identity, "publickey"))
+    }
+
+    async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Error> {
+        self.authenticated.cancel();
+        let Some(guest) = &self.guest else { return Err(Error::Inconsistent) };
+        self.seat = self.gateway.seats.take(guest.identity.user());
+        if self.seat.is_none() {
+            let words = Line::TooManyConnections.say(Lang::default());
+            session.disconnect(Disconnect::TooManyConnections, &words, "")?;
+        }
+        Ok(())
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Error> {
+        if self.guest.is_none() || self.channels.is_full() {
+            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+            return Ok(());
+        }
+        // The read half is not used: data comes by `data_bytes`, and nothing waits on its queue.
+        let (_, write) = channel.split();
+        self.channels.add_session(write);
+        reply.accept().await;
+        Ok(())
+    }
+
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        host: &str,
+        port: u32,
+        _originator: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        session: &mut Session,
+    ) -> Result<(), Error> {
+        match u16::try_from(port) {
+            Ok(port) => self.forward(channel, Dial::Tcp { host: host.to_owned(), port }, reply, session),
+            Err(_) => reply.reject(ChannelOpenFailure::ConnectFailed).await,
+        }
+        Ok(())
+    }
+
+    async fn channel_open_direct_streamlocal(
+        &mut self,
+        channel: Channel<Msg>,
+        path: &str,
+        reply: ChannelOpenHandle,
+        session: &mut Session,
+    ) -> Result<(), Error> {
+        self.forward(channel, Dial::Unix { path: path.to_owned() }, reply, session);
+        Ok(())
+    }
+
+    async fn data_bytes(&mut self, channel: ChannelId, data: Bytes, _: &mut Session) -> Result<(), Error> {
+        if let Some(inbox) = self.channels.inbox(channel) {
+            inbox.push(data);
+        }
+        Ok(())
+    }
+
+    async fn channel_eof(&mut self, channel: ChannelId, _: &mut Session) -> Result<(), Error> {
+        if let Some(inbox) = self.channels.inbox(channel) {
+            inbox.end();
+        }
+        Ok(())
+    }
+
+    async fn channel_close(&mut self, channel: ChannelId, _: &mut Session) -> Result<(), Error> {
+        self.channels.remove(channel);
+        Ok(())
+    }
+
+    async fn pty_request(
+        &mut self,
+        channel: ChannelId,
+        term: &str,
+        columns: u32,
+        rows: u32,
+        width: u32,
+        height: u32,
+        modes: &[(Mode, u32)],
+        session: &mut Session,
+    ) -> Result<(), Error> {
+        let is_sane = term.len() <= MAX_TERM && term.chars().all(|c| c.is_ascii_graphic());
+        let pty = Pty {
+            term: if is_sane { term.to_owned() } else { String::new() },
+            size: size(columns, rows, width, height),
+            modes: modes.iter().map(|(mode, value)| (*mode as u8, *value)).collect(),
+        };
+        if self.channels.set_pty(channel, pty) {
+            session.channel_success(channel)
+        } else {
+            session.channel_failure(channel)
+        }
+    }
+
+    async fn env_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        value: &str,
+        session: &mut Session,
+    ) -> Result<(), Error> {
+        if self.channels.set_env(channel, name, value) {
+            session.channel_success(channel)
+        } else {
+            session.channel_failure(channel)
+        }
+    }
+
+    async fn shell_request(&mut self, channel: ChannelId, session: &mut Session) -> Result<(), Error> {
+        self.start(channel, Asked::Shell, session)
+    }
+
+    async fn exec_request(
+        &mut self,
+        channel: ChannelId,
+        command: &[u8],
+        session: &mut Session,
+    ) -> Result<(), Error> {
+        self.start(channel, Asked::Exec(command.to_vec()), session)
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        session: &mut Session,
+    ) -> Result<(), Error> {
+        match name {
+            "sftp" => self.start(channel, Asked::Sftp, session),
+            _ => session.channel_failure(channel),
+        }
+    }
+
+    async fn window_change_request(
+        &mut self,
+        channel: ChannelId,
+        columns: u32,
+        rows: u32,
+        width: u32,
+        height: u32,
+        _session: &mut Session,
+    ) -> Result<(), Error> {
+        if let Some(inbox) = self.channels.inbox(channel) {
+            inbox.resize(size(columns, rows, width, height));
+        }
+        Ok(())
+    }
+
+    async fn signal(&mut self, channel: ChannelId, signal: Sig, _: &mut Session) -> Result<(), Error> {
+        if let Some(inbox) = self.channels.inbox(channel) {
+            inbox.signal(Control::Signal(name_of(&signal).to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// RFC 4254 section 6.9, without `SIG`.
+fn name_of(signal: &Sig) -> &str {
+    match signal {
+        Sig::ABRT => "ABRT",
+        Sig::ALRM => "ALRM",
+        Sig::FPE => "FPE",
+        Sig::HUP => "HUP",
+        Sig::ILL => "ILL",
+        Sig::INT => "INT",
+        Sig::KILL => "KILL",
+        Sig::PIPE => "PIPE",
+        Sig::QUIT => "QUIT",
+        Sig::SEGV => "SEGV",
+        Sig::TERM => "TERM",
+        Sig::USR1 => "USR1",
+        Sig::Custom(name) => name.get(..16).unwrap_or(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_locale_is_found_in_posix_order() {
+        let env = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Vec<_>>()
+        };
+        assert_eq!(locale(&env(&[("LANG", "fr_FR"), ("LC_ALL", "en_US")])), "en_US");
+        assert_eq!(locale(&env(&[("LANG", "fr_FR"), ("LC_ALL", "")])), "fr_FR");
+        assert_eq!(locale(&[]), "");
+    }
+}

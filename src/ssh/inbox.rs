@@ -1,0 +1,157 @@
+//! What the client has said on one channel and nobody has taken yet.
+//!
+//! Bytes are bounded by the channel's window (they are given back only when consumed), control
+//! messages by coalescing. Small packets are joined, so that a flood of one-byte packets costs
+//! bytes and not allocations.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::protocol::{Control, WindowSize};
+
+/// Packets below this are copied together, larger ones are handed on as they are.
+const SMALL: usize = 2048;
+/// Signals that wait for a process that does not take them; more are dropped.
+const SIGNALS: usize = 16;
+
+/// One channel's inbox: filled by the connection, emptied by the channel's task.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    state: Mutex<State>,
+    data: Notify,
+    control: Notify,
+    closed: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    chunks: VecDeque<Bytes>,
+    small: BytesMut,
+    eof: bool,
+    size: Option<WindowSize>,
+    signals: VecDeque<Control>,
+}
+
+impl Inbox {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn push(&self, data: Bytes) {
+        let mut state = self.state();
+        if data.len() < SMALL {
+            state.small.extend_from_slice(&data);
+        } else {
+            let joined = state.small.split().freeze();
+            if !joined.is_empty() {
+                state.chunks.push_back(joined);
+            }
+            state.chunks.push_back(data);
+        }
+        drop(state);
+        self.data.notify_one();
+    }
+
+    pub(super) fn end(&self) {
+        self.state().eof = true;
+        self.data.notify_one();
+    }
+
+    pub(super) fn resize(&self, size: WindowSize) {
+        self.state().size = Some(size);
+        self.control.notify_one();
+    }
+
+    pub(super) fn signal(&self, signal: Control) {
+        let mut state = self.state();
+        if state.signals.len() < SIGNALS {
+            state.signals.push_back(signal);
+        }
+        drop(state);
+        self.control.notify_one();
+    }
+
+    /// The channel or its connection is gone.
+    pub(super) fn close(&self) {
+        self.closed.cancel();
+    }
+
+    /// Waits until the channel is gone.
+    pub(super) async fn closed(&self) {
+        self.closed.cancelled().await;
+    }
+
+    /// The next bytes; `None` at the end of file. One task at a time. Cancel-safe.
+    pub(super) async fn next(&self) -> Option<Bytes> {
+        loop {
+            if let Some(step) = self.try_next() {
+                return step;
+            }
+            self.data.notified().await;
+        }
+    }
+
+    fn try_next(&self) -> Option<Option<Bytes>> {
+        let mut state = self.state();
+        if let Some(chunk) = state.chunks.pop_front() {
+            return Some(Some(chunk));
+        }
+        if !state.small.is_empty() {
+            return Some(Some(state.small.split().freeze()));
+        }
+        state.eof.then_some(None)
+    }
+
+    /// The next control message. One task at a time. Cancel-safe.
+    pub(super) async fn next_control(&self) -> Control {
+        loop {
+            if let Some(control) = self.try_next_control() {
+                return control;
+            }
+            self.control.notified().await;
+        }
+    }
+
+    fn try_next_control(&self) -> Option<Control> {
+        let mut state = self.state();
+        state.size.take().map(Control::Resize).or_else(|| state.signals.pop_front())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn bytes_keep_their_order_and_the_end_comes_last() {
+        let inbox = Inbox::default();
+        let big = Bytes::from(vec![b'x'; SMALL]);
+        for small in ["a", "b", "c"] {
+            inbox.push(Bytes::from(small));
+        }
+        inbox.push(big.clone());
+        inbox.push(Bytes::from("d"));
+        inbox.end();
+        assert_eq!(inbox.next().await.unwrap(), "abc");
+        assert_eq!(inbox.next().await.unwrap(), big);
+        assert_eq!(inbox.next().await.unwrap(), "d");
+        assert_eq!(inbox.next().await, None);
+        assert_eq!(inbox.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_control_messages_stays_small() {
+        let inbox = Inbox::default();
+        for columns in 0..10_000 {
+            inbox.resize(WindowSize { columns, rows: 24, width: 0, height: 0 });
+            inbox.signal(Control::Signal("INT".into()));
+        }
+        let last = WindowSize { columns: 9_999, rows: 24, width: 0, height: 0 };
+        assert_eq!(inbox.next_control().await, Control::Resize(last));
+        assert_eq!(inbox.state().signals.len(), SIGNALS);
+    }
+}

@@ -1,0 +1,176 @@
+//! The menu on a terminal: feeds it keys and pictures, sends what it draws, performs its actions.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::sleep;
+
+use super::outgoing::Gone;
+use super::session::Session;
+use crate::agent::protocol::{Control, Pty};
+use crate::menu::{Action, Event, Key, KeyDecoder, Model, Palette, Screen, update};
+use crate::reservation::{Cause, Refusal, SlotId, Target};
+use crate::text::refusal::Refused;
+use crate::text::session::Line;
+use crate::text::{Say, printable};
+use crate::workspace::{Container, Lease};
+
+/// A lone ESC and the start of an arrow key look alike: what follows within this time belongs to it.
+const ESCAPE_PAUSE: Duration = Duration::from_millis(50);
+/// The times left on the screen grow old.
+const REFRESH: Duration = Duration::from_secs(20);
+
+struct Menu<'a> {
+    session: &'a Session,
+    model: Model,
+    screen: Screen,
+    keys: KeyDecoder,
+    lease: Option<Lease>,
+}
+
+/// What the loop heard.
+enum Heard {
+    Keys(Vec<Key>),
+    Resized(Control),
+    News,
+    Step(Option<Option<crate::engine::Stage>>),
+    Hangup,
+}
+
+/// Runs the menu until a container is ready; `None` when the user left.
+pub(super) async fn choose(session: &Session, pty: &Pty, notice: Option<Refusal>) -> Option<Container> {
+    let _open = session.channels.open_menu();
+    let mut menu = Menu::new(session, pty, notice);
+    let entered = menu.screen.enter();
+    let outcome = match session.outgoing.stdout(entered).await {
+        Ok(()) => menu.run().await,
+        Err(Gone) => return None,
+    };
+    let left = menu.screen.leave();
+    let _ = session.outgoing.stdout(left).await;
+    outcome.ok().flatten()
+}
+
+impl<'a> Menu<'a> {
+    fn new(session: &'a Session, pty: &Pty, notice: Option<Refusal>) -> Self {
+        let user = session.guest.identity.user();
+        let desk = session.gateway.workspaces.desk();
+        let (view, last) = desk.read(|book| (book.view(Timestamp::now()), book.last_of(user).cloned()));
+        let find = |name: &str| session.env.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+        let locale = find("LC_ALL").or_else(|| find("LC_CTYPE")).or_else(|| find("LANG")).unwrap_or_default();
+        let palette = Palette::for_terminal(&pty.term, locale, find("NO_COLOR").is_some());
+        let mut notices: Vec<String> =
+            session.gateway.config.cluster.motd.iter().map(|m| printable(m)).collect();
+        notices.extend(last.map(|ended| Line::LastEnded(&ended).say(session.lang)));
+        notices.extend(notice.map(|refusal| refused(session, &refusal)));
+        let notice = (!notices.is_empty()).then(|| notices.join("\n"));
+        Self {
+            session,
+            model: Model::new(view, user, session.lang).with_notice(notice),
+            screen: Screen::new(pty.size.columns, pty.size.rows, palette),
+            keys: KeyDecoder::new(),
+            lease: None,
+        }
+    }
+
+    async fn run(&mut self) -> Result<Option<Container>, Gone> {
+        let mut changes = self.session.gateway.workspaces.desk().changes();
+        let mut refund = self.session.outgoing.refund();
+        let mut escape_pending = false;
+        loop {
+            let drawn = self.screen.draw(&self.model);
+            if !drawn.is_empty() {
+                self.session.outgoing.stdout(drawn).await?;
+            }
+            let heard = tokio::select! {
+                chunk = self.session.inbox.next() => match chunk {
+                    Some(bytes) => {
+                        refund.consumed(bytes.len());
+                        escape_pending = bytes.contains(&0x1b);
+                        Heard::Keys(self.keys.feed(&bytes))
+                    }
+                    None => Heard::Hangup,
+                },
+                () = sleep(ESCAPE_PAUSE), if escape_pending => {
+                    escape_pending = false;
+                    Heard::Keys(self.keys.flush())
+                }
+                control = self.session.inbox.next_control() => Heard::Resized(control),
+                _ = changes.changed() => Heard::News,
+                () = sleep(REFRESH) => Heard::News,
+                step = progress(&mut self.lease) => Heard::Step(step),
+            };
+            match heard {
+                Heard::Hangup => return Ok(None),
+                Heard::Keys(keys) => {
+                    for key in keys {
+                        if self.act(Event::Key(key)) {
+                            return Ok(None);
+                        }
+                    }
+                }
+                Heard::Resized(Control::Resize(size)) => self.screen.resize(size.columns, size.rows),
+                Heard::Resized(_) => {}
+                Heard::News => self.refresh(),
+                Heard::Step(Some(stage)) => self.show_step(stage.as_ref()),
+                Heard::Step(None) => match self.lease.take().map(Lease::outcome) {
+                    Some(Ok(container)) => return Ok(Some(container)),
+                    Some(Err(refusal)) => self.fail(&refusal),
+                    None => {}
+                },
+            }
+        }
+    }
+
+    fn refresh(&mut self) {
+        let view = self.session.gateway.workspaces.desk().read(|book| book.view(Timestamp::now()));
+        self.act(Event::Cluster(view));
+    }
+
+    fn show_step(&mut self, stage: Option<&crate::engine::Stage>) {
+        if let Some(stage) = stage {
+            let words = Line::Starting(stage).say(self.session.lang);
+            self.act(Event::Progress(words));
+        }
+    }
+
+    fn fail(&mut self, refusal: &Refusal) {
+        let words = refused(self.session, refusal);
+        self.act(Event::Failed(words));
+    }
+
+    /// True when the user leaves.
+    fn act(&mut self, event: Event) -> bool {
+        match update(&mut self.model, event) {
+            Some(Action::Quit) => return true,
+            Some(Action::Reserve(slot)) => self.reserve(slot),
+            Some(Action::Cancel) => {
+                self.lease = None;
+                // Nothing to release is as good as released.
+                let _ = self.session.gateway.workspaces.release(self.session.guest.identity.user());
+            }
+            None => {}
+        }
+        false
+    }
+
+    fn reserve(&mut self, slot: SlotId) {
+        let who = &self.session.guest.identity;
+        match self.session.gateway.workspaces.reserve(who, Target::Slot(slot), Cause::Explicit) {
+            Ok(lease) => self.lease = Some(lease),
+            Err(refusal) => self.fail(&refusal),
+        }
+    }
+}
+
+fn refused(session: &Session, refusal: &Refusal) -> String {
+    Refused { refusal, now: Timestamp::now() }.say(session.lang)
+}
+
+/// The lease's next step; without a lease there is none to wait for.
+async fn progress(lease: &mut Option<Lease>) -> Option<Option<crate::engine::Stage>> {
+    match lease {
+        Some(lease) => lease.progress().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,18 @@
+//! SSH: the only user of russh. Ends the connection, decides who and where, and maps every channel
+//! onto one conversation with the agent.
+
+mod algorithms;
+mod channels;
+mod connection;
+mod forward;
+pub mod host_keys;
+mod inbox;
+pub mod landing;
+mod listener;
+mod menu_session;
+mod outgoing;
+mod pump;
+mod session;
+mod tcp;
+
+pub use listener::{Listeners, ServeError};

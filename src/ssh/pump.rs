@@ -1,0 +1,171 @@
+//! Bytes between a channel and what stands at its other end.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use super::inbox::Inbox;
+use super::outgoing::{Gone, Outgoing};
+use crate::bridge::{ControlSender, Exit, FdStream, Process, Stdio};
+
+/// One SSH packet's worth (RFC 4253 section 6.1 asks for at least this).
+const READ: usize = 32 * 1024;
+/// After a terminal's leader has gone, what it wrote last is still on its way through the kernel's
+/// terminal layer, and background jobs may keep the terminal open for ever: this much quiet ends it.
+const TERMINAL_QUIET: Duration = Duration::from_millis(50);
+/// When the agent is gone its container is too, and the pipes close with it.
+const LOST_LIMIT: Duration = Duration::from_secs(2);
+
+/// Carries a process until it is over. `None` when the client went first: dropping the process
+/// closes its pipes, and nothing is killed.
+pub(super) async fn process(process: Process, outgoing: &Outgoing, inbox: &Inbox) -> Option<Exit> {
+    let Process { stdio, mut exit, mut control } = process;
+    let carry = async {
+        match stdio {
+            Stdio::Pipes { stdin, stdout, stderr } => {
+                let output = async {
+                    let (out, err) =
+                        tokio::join!(to_client(stdout, outgoing, false), to_client(stderr, outgoing, true));
+                    out.and(err)
+                };
+                let feed = from_client(stdin, outgoing, inbox);
+                tokio::select! {
+                    ended = pipes_until_over(&mut exit, output) => ended,
+                    never = feed_and_control(feed, &mut control, inbox) => match never {},
+                }
+            }
+            Stdio::Pty(master) => {
+                let feed = from_client(master.clone(), outgoing, inbox);
+                tokio::select! {
+                    ended = terminal_until_over(&mut exit, master, outgoing) => ended,
+                    never = feed_and_control(feed, &mut control, inbox) => match never {},
+                }
+            }
+        }
+    };
+    tokio::select! {
+        ended = carry => ended,
+        () = inbox.closed() => None,
+    }
+}
+
+/// Carries a connection until both sides have ended or the channel is gone.
+pub(super) async fn connection(stream: FdStream, outgoing: &Outgoing, inbox: &Inbox) {
+    let down = async {
+        let ended = to_client(stream.clone(), outgoing, false).await;
+        if ended.is_ok() {
+            outgoing.eof().await;
+        }
+        ended
+    };
+    let up = async {
+        from_client(stream.clone(), outgoing, inbox).await;
+    };
+    let both = async { tokio::join!(down, up) };
+    tokio::select! {
+        _ = both => outgoing.close().await,
+        () = inbox.closed() => {}
+    }
+}
+
+enum Never {}
+
+async fn feed_and_control(
+    feed: impl Future<Output = ()>,
+    control: &mut ControlSender,
+    inbox: &Inbox,
+) -> Never {
+    let steer = async {
+        loop {
+            let message = inbox.next_control().await;
+            control.send(&message).await;
+        }
+    };
+    tokio::join!(feed, steer).1
+}
+
+/// Without a terminal: over when the process has ended and the last holder of its output is gone.
+async fn pipes_until_over(
+    exit: &mut crate::bridge::ExitWatch,
+    output: impl Future<Output = Result<(), Gone>>,
+) -> Option<Exit> {
+    tokio::pin!(output);
+    tokio::select! {
+        drained = &mut output => {
+            drained.ok()?;
+            Some(exit.wait().await)
+        }
+        ended = exit.wait() => {
+            if ended == Exit::Lost {
+                let _ = timeout(LOST_LIMIT, output).await;
+            } else {
+                output.await.ok()?;
+            }
+            Some(ended)
+        }
+    }
+}
+
+/// With a terminal: over when its leader has ended and what it wrote has been sent.
+async fn terminal_until_over(
+    exit: &mut crate::bridge::ExitWatch,
+    mut master: FdStream,
+    outgoing: &Outgoing,
+) -> Option<Exit> {
+    let mut buffer = BytesMut::new();
+    let ended = loop {
+        tokio::select! {
+            ended = exit.wait() => break ended,
+            read = read_some(&mut master, &mut buffer) => match read {
+                Ok(0) | Err(_) => break exit.wait().await,
+                Ok(_) => outgoing.stdout(buffer.split().freeze()).await.ok()?,
+            }
+        }
+    };
+    while let Ok(Ok(1..)) = timeout(TERMINAL_QUIET, read_some(&mut master, &mut buffer)).await {
+        outgoing.stdout(buffer.split().freeze()).await.ok()?;
+    }
+    Some(ended)
+}
+
+async fn read_some(from: &mut FdStream, buffer: &mut BytesMut) -> std::io::Result<usize> {
+    buffer.reserve(READ);
+    from.take(READ as u64).read_buf(buffer).await
+}
+
+async fn to_client(mut from: FdStream, outgoing: &Outgoing, is_stderr: bool) -> Result<(), Gone> {
+    let mut buffer = BytesMut::new();
+    loop {
+        match read_some(&mut from, &mut buffer).await {
+            Ok(0) | Err(_) => return Ok(()),
+            Ok(_) => {}
+        }
+        let data = buffer.split().freeze();
+        if is_stderr {
+            outgoing.stderr(data).await?;
+        } else {
+            outgoing.stdout(data).await?;
+        }
+    }
+}
+
+/// Feeds what the client sends, giving window back as it is consumed. When the other end takes no
+/// more, the rest is consumed all the same, as sshd does: the client must not stall on it.
+async fn from_client(mut to: FdStream, outgoing: &Outgoing, inbox: &Inbox) {
+    let mut refund = outgoing.refund();
+    while let Some(chunk) = inbox.next().await {
+        let length = chunk.len();
+        if to.write_all(&chunk).await.is_err() {
+            refund.consumed(length);
+            break;
+        }
+        refund.consumed(length);
+    }
+    let _ = to.shutdown().await;
+    drop(to);
+    while let Some(chunk) = inbox.next().await {
+        refund.consumed(chunk.len());
+    }
+}

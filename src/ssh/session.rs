@@ -1,0 +1,179 @@
+//! A session channel from its first request to its end.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::channels::Channels;
+use super::connection::Guest;
+use super::inbox::Inbox;
+use super::landing::{First, Landing, land};
+use super::listener::Gateway;
+use super::outgoing::Outgoing;
+use super::{menu_session, pump};
+use crate::agent::protocol::{Program, Pty, Spawn};
+use crate::bridge::{self, BridgeError, Exit};
+use crate::frontdoor::{self, Caller};
+use crate::reservation::{Cause, Refusal, Target};
+use crate::text::refusal::Refused;
+use crate::text::session::Line;
+use crate::text::{Lang, Say, printable};
+use crate::workspace::{Container, Lease};
+
+/// What a session asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Asked {
+    Shell,
+    Exec(Vec<u8>),
+    Sftp,
+}
+
+pub(super) struct Session {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) guest: Guest,
+    pub(super) lang: Lang,
+    pub(super) pty: Option<Pty>,
+    pub(super) env: Vec<(String, String)>,
+    pub(super) outgoing: Outgoing,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) channels: Arc<Channels>,
+}
+
+impl Session {
+    /// Serves the channel until it is over or gone.
+    pub(super) async fn run(self, asked: Asked) {
+        tokio::select! {
+            () = self.serve(asked) => {}
+            () = self.inbox.closed() => {}
+        }
+        self.channels.remove(self.outgoing.id());
+    }
+
+    async fn serve(&self, asked: Asked) {
+        let door = match &asked {
+            Asked::Exec(command) => frontdoor::split_command_line(command),
+            _ => None,
+        };
+        let first = self.first(&asked, door.as_deref());
+        let target = match &self.guest.login.target {
+            Ok(target) => target.clone(),
+            Err(word) => return self.refuse(&Refusal::UnknownMachine(word.clone())).await,
+        };
+        let lease = self.gateway.workspaces.lease(self.guest.identity.user(), &target);
+        let has_reservation = matches!(lease, Ok(Some(_)));
+        match land(first, has_reservation, self.channels.menu_is_open()) {
+            Landing::Door => self.answer(&door.unwrap_or_default()).await,
+            Landing::Menu => self.menu(lease.err()).await,
+            Landing::BehindMenu => self.refuse(&Refusal::MenuIsOpen).await,
+            Landing::Container | Landing::Reserve => match self.container(lease, target).await {
+                Ok(container) => self.process(container, asked).await,
+                Err(refusal) => self.refuse(&refusal).await,
+            },
+        }
+    }
+
+    fn first(&self, asked: &Asked, door: Option<&[String]>) -> First {
+        match (asked, door) {
+            (_, Some([word])) if word == "menu" && self.pty.is_some() => First::Menu,
+            (_, Some(_)) => First::Door,
+            (Asked::Shell, None) if self.pty.is_some() => First::TerminalShell,
+            _ => First::Other,
+        }
+    }
+
+    async fn container(
+        &self,
+        lease: Result<Option<Lease>, Refusal>,
+        target: Target,
+    ) -> Result<Container, Refusal> {
+        let lease = match lease? {
+            Some(lease) => lease,
+            None => self.gateway.workspaces.reserve(&self.guest.identity, target, Cause::Automatic)?,
+        };
+        lease.ready().await
+    }
+
+    async fn answer(&self, words: &[String]) {
+        let caller = Caller::Client(self.guest.identity.clone());
+        let answer = frontdoor::run(&self.gateway.workspaces, &caller, words, self.lang).await;
+        let _ = self.outgoing.stdout(self.lines(answer.stdout)).await;
+        let _ = self.outgoing.stderr(self.lines(answer.stderr)).await;
+        self.outgoing.finish(&Exit::Status(answer.status)).await;
+    }
+
+    /// On a terminal nobody else turns line feeds into new lines.
+    fn lines(&self, text: String) -> String {
+        if self.pty.is_some() { text.replace('\n', "\r\n") } else { text }
+    }
+
+    async fn menu(&self, notice: Option<Refusal>) {
+        let Some(pty) = &self.pty else { return };
+        match menu_session::choose(self, pty, notice).await {
+            Some(container) => self.process(container, Asked::Shell).await,
+            None => self.outgoing.finish(&Exit::Status(0)).await,
+        }
+    }
+
+    async fn process(&self, container: Container, asked: Asked) {
+        let slot = container.reservation.slot.clone();
+        if asked == Asked::Shell && self.pty.is_some() {
+            self.welcome(&container).await;
+        }
+        let exit = match bridge::spawn(&container.agent, self.spawn(asked)).await {
+            Ok(process) => pump::process(process, &self.outgoing, &self.inbox).await,
+            Err(error) => return self.refuse_by_agent(&container, &error).await,
+        };
+        let Some(exit) = exit else { return };
+        if exit == Exit::Lost {
+            let words = Line::ContainerEnded(&slot).say(self.lang);
+            let _ = self.outgoing.stderr(format!("{words}\r\n")).await;
+        }
+        self.outgoing.finish(&exit).await;
+    }
+
+    async fn welcome(&self, container: &Container) {
+        let reservation = &container.reservation;
+        let left = reservation.left(Timestamp::now());
+        let mut text = String::new();
+        if let Some(motd) = &self.gateway.config.cluster.motd {
+            text.push_str(&printable(motd));
+            text.push_str("\r\n");
+        }
+        text.push_str(&Line::Welcome { slot: &reservation.slot, left }.say(self.lang));
+        text.push_str("\r\n");
+        let _ = self.outgoing.stdout(text).await;
+    }
+
+    /// The current size, not the one of the request: the menu may have been resized meanwhile.
+    fn spawn(&self, asked: Asked) -> Spawn {
+        let peer = &self.guest.peer;
+        let (client, local) = (peer.client, peer.local);
+        let mut env = self.env.clone();
+        env.push(("SSH_CLIENT".into(), format!("{} {} {}", client.ip(), client.port(), local.port())));
+        env.push((
+            "SSH_CONNECTION".into(),
+            format!("{} {} {} {}", client.ip(), client.port(), local.ip(), local.port()),
+        ));
+        let program = match asked {
+            Asked::Shell => Program::Shell,
+            Asked::Exec(command) => Program::Exec(command),
+            Asked::Sftp => Program::Sftp,
+        };
+        // sftp is bytes even where the client forced a terminal (scp on macOS with RequestTTY).
+        let pty = if program == Program::Sftp { None } else { self.pty.clone() };
+        Spawn { program, pty, env }
+    }
+
+    async fn refuse(&self, refusal: &Refusal) {
+        let words = Refused { refusal, now: Timestamp::now() }.say(self.lang);
+        tracing::info!(user = %self.guest.identity.user(), ?refusal, "refused");
+        self.outgoing.refuse(&words).await;
+    }
+
+    async fn refuse_by_agent(&self, container: &Container, error: &BridgeError) {
+        let slot = &container.reservation.slot;
+        tracing::warn!(%slot, user = %self.guest.identity.user(), "agent: {error}");
+        let detail = error.to_string();
+        self.outgoing.refuse(&Line::AgentFailed { slot, detail: &detail }.say(self.lang)).await;
+    }
+}
