@@ -1,1 +1,225 @@
 //! What the menu says.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Lang, Say, span};
+use crate::reservation::{MachineName, SlotId, UserName};
+
+/// When something ends at the latest, as seen at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Until {
+    /// The deadline.
+    pub deadline: Timestamp,
+    /// When it is read.
+    pub now: Timestamp,
+}
+
+impl Until {
+    /// `14:05 UTC`, with the date where the hour alone could be taken for another day's.
+    #[must_use]
+    pub fn at(&self) -> String {
+        let far = self.left().as_secs() >= 20 * 3600;
+        self.deadline.strftime(if far { "%Y-%m-%d %H:%M UTC" } else { "%H:%M UTC" }).to_string()
+    }
+
+    /// What is left, nothing once it is over.
+    #[must_use]
+    pub fn left(&self) -> Duration {
+        Duration::try_from(self.deadline.duration_since(self.now)).unwrap_or_default()
+    }
+
+    fn left_said(&self, lang: Lang) -> String {
+        match (self.left(), lang) {
+            (Duration::ZERO, Lang::En) => "any moment now".to_owned(),
+            (Duration::ZERO, Lang::Fr) => "d'un instant à l'autre".to_owned(),
+            (left, Lang::En) => format!("{} left", span(left)),
+            (left, Lang::Fr) => format!("encore {}", span(left)),
+        }
+    }
+}
+
+/// A text of the menu. Text from outside in it has been made printable by the one who says it.
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs, reason = "each variant stands beside its two renderings below")]
+pub enum Menu<'a> {
+    ChooseMachine,
+    ChooseSlot { machine: &'a MachineName },
+    FreeOf { free: usize, total: usize },
+    MachineOffline { reason: &'a str },
+    MachineDraining,
+    Free,
+    Taken { user: &'a UserName, until: Until },
+    TakenShort { user: &'a UserName, until: Until },
+    Starting { user: &'a UserName, until: Until },
+    StartingShort { user: &'a UserName },
+    Ending { user: &'a UserName },
+    Offline,
+    Draining,
+    HintTaken { slot: &'a SlotId, user: &'a UserName, until: Until },
+    HintStarting { slot: &'a SlotId, user: &'a UserName, until: Until },
+    HintEnding { slot: &'a SlotId, user: &'a UserName },
+    HintOffline { machine: &'a MachineName, reason: Option<&'a str> },
+    HintDraining { machine: &'a MachineName },
+    FullUntil { slot: &'a SlotId, until: Until },
+    FullSoon { slot: &'a SlotId },
+    NothingUsable,
+    NoMachines,
+    NoSlots,
+    Reserving { slot: &'a SlotId },
+    KeyOpen,
+    KeyReserve,
+    KeyBack,
+    KeyMove,
+    KeyDirect,
+    KeyQuit,
+    KeyCancel,
+}
+
+impl Say for Menu<'_> {
+    fn say(&self, lang: Lang) -> String {
+        match lang {
+            Lang::En => self.english(),
+            Lang::Fr => self.french(),
+        }
+    }
+}
+
+impl Menu<'_> {
+    fn english(&self) -> String {
+        let left = |until: &Until| until.left_said(Lang::En);
+        match self {
+            Self::ChooseMachine => "Choose a machine".to_owned(),
+            Self::ChooseSlot { machine } => format!("Choose a slot on {machine}"),
+            Self::FreeOf { free, total } => format!("{free}/{total} free"),
+            Self::MachineOffline { reason } => format!("offline: {reason}"),
+            Self::MachineDraining => "no new reservations".to_owned(),
+            Self::Free => "free".to_owned(),
+            Self::Taken { user, until } => format!("by {user} until {} ({})", until.at(), left(until)),
+            Self::TakenShort { user, until } => format!("{user} until {}", until.at()),
+            Self::Starting { user, until } => format!("starting for {user}, until {}", until.at()),
+            Self::StartingShort { user } => format!("starting for {user}"),
+            Self::Ending { user } => format!("ending, was {user}'s"),
+            Self::Offline => "offline".to_owned(),
+            Self::Draining => "no new reservations".to_owned(),
+            Self::HintTaken { slot, user, until } => {
+                format!("{slot} is taken by {user} until {} at the latest ({}).", until.at(), left(until))
+            }
+            Self::HintStarting { slot, user, until } => {
+                format!("{slot} is being started for {user}, until {} at the latest.", until.at())
+            }
+            Self::HintEnding { slot, user } => {
+                format!("{slot} was {user}'s and is being cleaned up: it is free in a moment.")
+            }
+            Self::HintOffline { machine, reason: Some(reason) } => {
+                format!("{machine} does not answer: {reason}. Choose another machine.")
+            }
+            Self::HintOffline { machine, reason: None } => {
+                format!("{machine} does not answer. Choose another machine.")
+            }
+            Self::HintDraining { machine } => {
+                format!("{machine} takes no new reservations at present. Choose another machine.")
+            }
+            Self::FullUntil { slot, until } => format!(
+                "Everything is taken. {slot} frees first, at {} at the latest ({}).",
+                until.at(),
+                left(until)
+            ),
+            Self::FullSoon { slot } => format!("Everything is taken. {slot} frees first, in a moment."),
+            Self::NothingUsable => "Nothing can be reserved at present.".to_owned(),
+            Self::NoMachines => "There are no machines.".to_owned(),
+            Self::NoSlots => "This machine has no slots.".to_owned(),
+            Self::Reserving { slot } => format!("Reserving {slot}"),
+            Self::KeyOpen => "Enter open".to_owned(),
+            Self::KeyReserve => "Enter reserve".to_owned(),
+            Self::KeyBack => "← back".to_owned(),
+            Self::KeyMove => "↑↓ choose".to_owned(),
+            Self::KeyDirect => "1-9 at once".to_owned(),
+            Self::KeyQuit => "q quit".to_owned(),
+            Self::KeyCancel => "Esc cancel".to_owned(),
+        }
+    }
+
+    fn french(&self) -> String {
+        let left = |until: &Until| until.left_said(Lang::Fr);
+        match self {
+            Self::ChooseMachine => "Choisissez une machine".to_owned(),
+            Self::ChooseSlot { machine } => format!("Choisissez une place sur {machine}"),
+            Self::FreeOf { free, total } => {
+                format!("{free}/{total} {}", if *free > 1 { "libres" } else { "libre" })
+            }
+            Self::MachineOffline { reason } => format!("hors ligne : {reason}"),
+            Self::MachineDraining => "plus de réservations".to_owned(),
+            Self::Free => "libre".to_owned(),
+            Self::Taken { user, until } => {
+                format!("par {user} jusqu'à {} ({})", until.at(), left(until))
+            }
+            Self::TakenShort { user, until } => format!("{user} jusqu'à {}", until.at()),
+            Self::Starting { user, until } => format!("démarre pour {user}, jusqu'à {}", until.at()),
+            Self::StartingShort { user } => format!("démarre pour {user}"),
+            Self::Ending { user } => format!("se termine, était à {user}"),
+            Self::Offline => "hors ligne".to_owned(),
+            Self::Draining => "plus de réservations".to_owned(),
+            Self::HintTaken { slot, user, until } => {
+                format!("{slot} est prise par {user}, au plus tard jusqu'à {} ({}).", until.at(), left(until))
+            }
+            Self::HintStarting { slot, user, until } => {
+                format!("{slot} démarre pour {user}, au plus tard jusqu'à {}.", until.at())
+            }
+            Self::HintEnding { slot, user } => {
+                format!("{slot} était à {user} et se nettoie : elle sera libre dans un instant.")
+            }
+            Self::HintOffline { machine, reason: Some(reason) } => {
+                format!("{machine} ne répond pas : {reason}. Choisissez une autre machine.")
+            }
+            Self::HintOffline { machine, reason: None } => {
+                format!("{machine} ne répond pas. Choisissez une autre machine.")
+            }
+            Self::HintDraining { machine } => {
+                format!(
+                    "{machine} n'accepte plus de réservations pour l'instant. Choisissez une autre machine."
+                )
+            }
+            Self::FullUntil { slot, until } => format!(
+                "Tout est pris. {slot} se libère en premier, à {} au plus tard ({}).",
+                until.at(),
+                left(until)
+            ),
+            Self::FullSoon { slot } => {
+                format!("Tout est pris. {slot} se libère en premier, dans un instant.")
+            }
+            Self::NothingUsable => "Rien ne peut être réservé pour l'instant.".to_owned(),
+            Self::NoMachines => "Il n'y a aucune machine.".to_owned(),
+            Self::NoSlots => "Cette machine n'a aucune place.".to_owned(),
+            Self::Reserving { slot } => format!("Réservation de {slot}"),
+            Self::KeyOpen => "Entrée ouvrir".to_owned(),
+            Self::KeyReserve => "Entrée réserver".to_owned(),
+            Self::KeyBack => "← retour".to_owned(),
+            Self::KeyMove => "↑↓ choisir".to_owned(),
+            Self::KeyDirect => "1-9 d'un coup".to_owned(),
+            Self::KeyQuit => "q quitter".to_owned(),
+            Self::KeyCancel => "Échap annuler".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn until(deadline: &str) -> Until {
+        Until { deadline: deadline.parse().unwrap(), now: "2026-08-01T10:53:00Z".parse().unwrap() }
+    }
+
+    #[test]
+    fn times_are_absolute_and_relative() {
+        let user: UserName = "ada".parse().unwrap();
+        let said = |deadline, lang| Menu::Taken { user: &user, until: until(deadline) }.say(lang);
+        assert_eq!(said("2026-08-01T14:05:00Z", Lang::En), "by ada until 14:05 UTC (3 h 12 min left)");
+        assert_eq!(said("2026-08-01T14:05:00Z", Lang::Fr), "par ada jusqu'à 14:05 UTC (encore 3 h 12 min)");
+        assert_eq!(said("2026-08-01T10:00:00Z", Lang::En), "by ada until 10:00 UTC (any moment now)");
+        assert_eq!(until("2026-08-02T11:00:00Z").at(), "2026-08-02 11:00 UTC");
+        assert_eq!(until("2026-08-02T02:00:00Z").at(), "02:00 UTC");
+    }
+}

@@ -1,0 +1,160 @@
+//! The rows of the lists, and what is said about a slot.
+
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+
+use super::model::Model;
+use super::wrap::{cut, fit, width};
+use crate::reservation::view::{MachineView, SlotState, SlotView};
+use crate::text::Say;
+use crate::text::menu::{Menu, Until};
+
+/// Columns of the cursor's mark, the digit, the dot and the blanks between.
+const FRAME: usize = 9;
+/// Columns kept for a machine's state when its label wants room.
+const STATE: usize = 20;
+
+fn dot(free: bool) -> Span<'static> {
+    match free {
+        true => Span::styled("● ", Style::new().fg(Color::Green)),
+        false => Span::raw("○ "),
+    }
+}
+
+fn mark(selected: bool, number: usize) -> Span<'static> {
+    let cursor = if selected { '>' } else { ' ' };
+    Span::raw(format!("{cursor} {number:>2}  "))
+}
+
+/// One row for each machine.
+pub(super) fn machine_rows(model: &Model, columns: usize) -> Vec<Line<'static>> {
+    let machines = &model.cluster.machines;
+    let longest = |text: fn(&MachineView) -> &str| machines.iter().map(|m| width(text(m))).max().unwrap_or(0);
+    let room = columns.saturating_sub(FRAME + STATE);
+    let name = longest(|machine| machine.name.as_str()).min(room.max(4));
+    let rest = room.saturating_sub(name + 2);
+    let label = longest(label).min(if rest < 8 { 0 } else { rest });
+    let row = |(index, machine): (usize, &MachineView)| {
+        let selected = Some(index) == model.machine_index();
+        let mut spans = vec![mark(selected, index.saturating_add(1))];
+        spans.push(Span::raw(fit(machine.name.as_str(), name)));
+        if label > 0 {
+            let dim = Style::new().add_modifier(Modifier::DIM);
+            spans.push(Span::styled(format!("  {}", fit(self::label(machine), label)), dim));
+        }
+        spans.push(Span::raw("  "));
+        spans.push(dot(machine.free() > 0));
+        let used = spans.iter().map(Span::width).sum();
+        spans.push(machine_state(model, machine, columns.saturating_sub(used)));
+        Line::from(spans)
+    };
+    machines.iter().enumerate().map(row).collect()
+}
+
+fn label(machine: &MachineView) -> &str {
+    machine.label.as_deref().unwrap_or_default()
+}
+
+/// What a machine's row says last.
+fn machine_state(model: &Model, machine: &MachineView, room: usize) -> Span<'static> {
+    let (free, total) = (machine.free(), machine.slots.len());
+    if let Some(reason) = &machine.offline {
+        let text = Menu::MachineOffline { reason }.say(model.lang);
+        return Span::styled(cut(&text, room), Style::new().fg(Color::Red));
+    }
+    if machine.draining && free == 0 {
+        return Span::raw(Menu::MachineDraining.say(model.lang));
+    }
+    Span::raw(Menu::FreeOf { free, total }.say(model.lang))
+}
+
+/// One row for each slot of the opened machine.
+pub(super) fn slot_rows(model: &Model, columns: usize) -> Vec<Line<'static>> {
+    let chosen = model.slot_index();
+    let row = |(index, slot): (usize, &SlotView)| {
+        let mut spans = vec![mark(Some(index) == chosen, usize::from(slot.id.number))];
+        spans.push(dot(slot.state == SlotState::Free));
+        let room = columns.saturating_sub(FRAME - 1);
+        let state = slot_state(model, slot, room);
+        let gpus = format!("  GPU {}", slot.gpus.join(","));
+        let fits = width(&state) + width(&gpus) <= room;
+        spans.push(Span::raw(state));
+        if fits && !slot.gpus.is_empty() {
+            spans.push(Span::styled(gpus, Style::new().add_modifier(Modifier::DIM)));
+        }
+        Line::from(spans)
+    };
+    model.slots().iter().enumerate().map(row).collect()
+}
+
+/// The fullest wording that fits.
+fn slot_state(model: &Model, slot: &SlotView, room: usize) -> String {
+    let now = model.cluster.now;
+    let (long, short) = match &slot.state {
+        SlotState::Free => (Menu::Free, Menu::Free),
+        SlotState::Reserved { user, deadline } => {
+            let until = Until { deadline: *deadline, now };
+            (Menu::Taken { user, until }, Menu::TakenShort { user, until })
+        }
+        SlotState::Starting { user, deadline } => {
+            let until = Until { deadline: *deadline, now };
+            (Menu::Starting { user, until }, Menu::StartingShort { user })
+        }
+        SlotState::Ending { user } => (Menu::Ending { user }, Menu::Ending { user }),
+        SlotState::Offline => (Menu::Offline, Menu::Offline),
+        SlotState::Draining => (Menu::Draining, Menu::Draining),
+    };
+    let text = long.say(model.lang);
+    if width(&text) <= room { text } else { cut(&short.say(model.lang), room) }
+}
+
+/// Why the chosen slot cannot be had.
+pub(super) fn hint(model: &Model) -> Option<String> {
+    let slot = model.chosen().filter(|_| model.hint)?;
+    let (id, now) = (&slot.id, model.cluster.now);
+    let hint = match &slot.state {
+        SlotState::Free => return None,
+        SlotState::Reserved { user, deadline } => {
+            Menu::HintTaken { slot: id, user, until: Until { deadline: *deadline, now } }
+        }
+        SlotState::Starting { user, deadline } => {
+            Menu::HintStarting { slot: id, user, until: Until { deadline: *deadline, now } }
+        }
+        SlotState::Ending { user } => Menu::HintEnding { slot: id, user },
+        SlotState::Offline => Menu::HintOffline {
+            machine: &id.machine,
+            reason: model.opened().and_then(|machine| machine.offline.as_deref()),
+        },
+        SlotState::Draining => Menu::HintDraining { machine: &id.machine },
+    };
+    Some(hint.say(model.lang))
+}
+
+/// If nothing is free: what frees first.
+pub(super) fn summary(model: &Model) -> Option<String> {
+    let machines = &model.cluster.machines;
+    if machines.is_empty() {
+        return Some(Menu::NoMachines.say(model.lang));
+    }
+    if machines.iter().any(|machine| machine.free() > 0) {
+        return None;
+    }
+    let usable = machines.iter().filter(|machine| machine.offline.is_none() && !machine.draining);
+    let slots: Vec<&SlotView> = usable.flat_map(|machine| &machine.slots).collect();
+    if let Some(slot) = slots.iter().find(|slot| matches!(slot.state, SlotState::Ending { .. })) {
+        return Some(Menu::FullSoon { slot: &slot.id }.say(model.lang));
+    }
+    let deadlines = slots.iter().filter_map(|slot| match &slot.state {
+        SlotState::Reserved { deadline, .. } | SlotState::Starting { deadline, .. } => {
+            Some((*deadline, &slot.id))
+        }
+        _ => None,
+    });
+    let said = match deadlines.min_by_key(|(deadline, _)| *deadline) {
+        Some((deadline, slot)) => {
+            Menu::FullUntil { slot, until: Until { deadline, now: model.cluster.now } }.say(model.lang)
+        }
+        None => Menu::NothingUsable.say(model.lang),
+    };
+    Some(said)
+}

@@ -1,0 +1,119 @@
+//! The model on a terminal, as bytes.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Rect, Size};
+use ratatui::{Terminal, TerminalOptions, Viewport};
+
+use super::backend::Ansi;
+use super::model::Model;
+use super::palette::Palette;
+use super::view::view;
+
+/// The largest picture: a client names its size, and must not choose our memory.
+const MOST: Size = Size::new(500, 200);
+
+/// Alternate screen, no wrapping at the edge (where terminal and menu may disagree on a width), no
+/// cursor, and pastes marked as such, so that they do not count as keys.
+const ENTER: &[u8] = b"\x1b[?1049h\x1b[?7l\x1b[?25l\x1b[?2004h\x1b[0m\x1b[2J\x1b[H";
+
+/// All of it undone. Cleared before, for terminals without an alternate screen.
+const LEAVE: &[u8] = b"\x1b[0m\x1b[2J\x1b[H\x1b[?2004l\x1b[?7h\x1b[?25h\x1b[?1049l";
+
+const CLEAR: &[u8] = b"\x1b[0m\x1b[2J";
+
+/// Where the terminal is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Outside,
+    Entered,
+    Left,
+}
+
+/// A terminal of some size, and what it shows.
+#[derive(Debug)]
+pub struct Screen {
+    terminal: Terminal<Ansi>,
+    size: Size,
+    palette: Palette,
+    stage: Stage,
+    /// Sent before the next picture.
+    before: &'static [u8],
+}
+
+impl Screen {
+    /// For a terminal of this size, which shows something else yet.
+    #[must_use]
+    pub fn new(columns: u16, rows: u16, palette: Palette) -> Self {
+        let size = fitting(columns, rows);
+        Self { terminal: blank(size), size, palette, stage: Stage::Outside, before: b"" }
+    }
+
+    /// Takes the terminal over: alternate screen, cursor hidden, cleared.
+    pub fn enter(&mut self) -> Vec<u8> {
+        self.terminal = blank(self.size);
+        self.stage = Stage::Entered;
+        self.before = b"";
+        if self.palette.escapes { ENTER.to_vec() } else { Vec::new() }
+    }
+
+    /// What changes the terminal's picture into the model's: nothing if it is the same already, and
+    /// nothing after [`Screen::leave`].
+    pub fn draw(&mut self, model: &Model) -> Vec<u8> {
+        if self.stage == Stage::Left {
+            return Vec::new();
+        }
+        let palette = self.palette;
+        let Ok(frame) = self.terminal.draw(|frame| {
+            view(model, frame);
+            palette.apply(frame.buffer_mut());
+        });
+        let lines = (!palette.escapes).then(|| lines(frame.buffer));
+        let changes = self.terminal.backend_mut().take();
+        if changes.is_empty() {
+            return changes;
+        }
+        let mut bytes = std::mem::take(&mut self.before).to_vec();
+        bytes.extend(lines.unwrap_or(changes));
+        bytes
+    }
+
+    /// The terminal has a new size; the next picture is drawn whole.
+    pub fn resize(&mut self, columns: u16, rows: u16) {
+        let size = fitting(columns, rows);
+        if size != self.size {
+            self.size = size;
+            self.terminal = blank(size);
+            self.before = if self.palette.escapes { CLEAR } else { b"" };
+        }
+    }
+
+    /// Gives the terminal back as it was; nothing if it was never taken or is back already.
+    pub fn leave(&mut self) -> Vec<u8> {
+        let entered = self.stage == Stage::Entered;
+        self.stage = Stage::Left;
+        if entered && self.palette.escapes { LEAVE.to_vec() } else { Vec::new() }
+    }
+}
+
+fn fitting(columns: u16, rows: u16) -> Size {
+    Size::new(columns.min(MOST.width), rows.min(MOST.height))
+}
+
+fn blank(size: Size) -> Terminal<Ansi> {
+    let viewport = Viewport::Fixed(Rect::from(size));
+    let Ok(terminal) = Terminal::with_options(Ansi::new(size), TerminalOptions { viewport });
+    terminal
+}
+
+/// The picture as lines, for a terminal that only knows lines.
+fn lines(buffer: &Buffer) -> Vec<u8> {
+    let width = usize::from(buffer.area.width).max(1);
+    let rows = buffer.content.chunks(width);
+    let text = rows.map(|row| row.iter().map(|cell| cell.symbol()).collect::<String>());
+    let mut bytes = Vec::new();
+    for line in text.filter(|line| !line.trim().is_empty()) {
+        bytes.extend_from_slice(line.trim_end().as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes
+}

@@ -1,0 +1,88 @@
+//! The room as a whole: transitions, pictures, and what reaches the terminal.
+
+mod flow;
+mod keys;
+mod pictures;
+mod random;
+
+use jiff::Timestamp;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+use super::*;
+use crate::reservation::view::{ClusterView, MachineView, SlotState, SlotView};
+use crate::reservation::{SlotId, UserName};
+use crate::text::Lang;
+
+fn time(text: &str) -> Timestamp {
+    format!("2026-08-01T{text}:00Z").parse().unwrap()
+}
+
+fn user(name: &str) -> UserName {
+    name.parse().unwrap()
+}
+
+fn taken(name: &str, until: &str) -> SlotState {
+    SlotState::Reserved { user: user(name), deadline: time(until) }
+}
+
+fn machine(name: &str, label: Option<&str>, states: Vec<SlotState>) -> MachineView {
+    let slot = |(index, state): (usize, SlotState)| SlotView {
+        id: format!("{name}/{}", index + 1).parse().unwrap(),
+        gpus: vec![index.to_string()],
+        state,
+    };
+    MachineView {
+        name: name.parse().unwrap(),
+        label: label.map(str::to_owned),
+        offline: None,
+        draining: false,
+        slots: states.into_iter().enumerate().map(slot).collect(),
+    }
+}
+
+fn cluster(machines: Vec<MachineView>) -> ClusterView {
+    ClusterView { cluster: "clusteria".to_owned(), now: time("10:53"), machines }
+}
+
+/// Three machines, one of them full, one offline.
+fn usual() -> ClusterView {
+    let starting = SlotState::Starting { user: user("grace"), deadline: time("18:52") };
+    let ending = SlotState::Ending { user: user("alan") };
+    let mut gone = machine("gpu3", None, vec![SlotState::Offline]);
+    gone.offline = Some("no answer for 5 min".to_owned());
+    cluster(vec![
+        machine("gpu1", Some("RTX 4090"), vec![taken("ada", "14:05"), taken("edsger", "12:00")]),
+        machine("gpu2", Some("Salle Turing"), vec![taken("ada", "14:05"), starting, SlotState::Free, ending]),
+        gone,
+    ])
+}
+
+/// One that has no free slot.
+fn full() -> ClusterView {
+    let mut view = usual();
+    view.machines.remove(1);
+    view
+}
+
+fn model(view: ClusterView) -> Model {
+    Model::new(view, &user("linus"), Lang::En)
+}
+
+fn press(model: &mut Model, key: Key) -> Option<Action> {
+    update(model, Event::Key(key))
+}
+
+fn slot(text: &str) -> SlotId {
+    text.parse().unwrap()
+}
+
+/// The picture as text, blanks at the ends of lines left out.
+fn picture(model: &Model, columns: u16, rows: u16) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
+    terminal.draw(|frame| view(model, frame)).unwrap();
+    let buffer = terminal.backend().buffer();
+    let lines = buffer.content.chunks(usize::from(columns.max(1)));
+    let text = lines.map(|line| line.iter().map(|cell| cell.symbol()).collect::<String>());
+    text.map(|line| format!("{}\n", line.trim_end())).collect()
+}

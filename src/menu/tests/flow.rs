@@ -1,0 +1,135 @@
+//! Transitions.
+
+use super::*;
+
+#[test]
+fn two_keys_from_a_machine_to_a_reservation() {
+    let mut model = model(usual());
+    assert_eq!(press(&mut model, Key::Enter), None);
+    assert_eq!(press(&mut model, Key::Enter), Some(Action::Reserve(slot("gpu2/3"))));
+    assert_eq!(press(&mut model, Key::Enter), None, "typed ahead");
+}
+
+#[test]
+fn digits_choose_directly() {
+    let mut model = model(usual());
+    press(&mut model, Key::Char('2'));
+    assert_eq!(press(&mut model, Key::Char('1')), None);
+    assert!(picture(&model, 80, 24).contains("gpu2/1 is taken by ada"));
+    assert_eq!(press(&mut model, Key::Char('9')), None);
+    assert_eq!(press(&mut model, Key::Char('3')), Some(Action::Reserve(slot("gpu2/3"))));
+}
+
+#[test]
+fn back_and_quit() {
+    for back in [Key::Left, Key::Escape, Key::Backspace, Key::Char('h')] {
+        let mut model = model(usual());
+        press(&mut model, Key::Right);
+        assert!(picture(&model, 80, 24).contains("Choose a slot on gpu2"));
+        assert_eq!(press(&mut model, back), None);
+        assert!(picture(&model, 80, 24).contains("Choose a machine"));
+        for quit in [Key::Char('q'), Key::CtrlC, Key::CtrlD] {
+            assert_eq!(press(&mut model, quit), Some(Action::Quit));
+        }
+    }
+}
+
+#[test]
+fn one_machine_is_open_at_once() {
+    let mut model = model(cluster(vec![machine("gpu1", None, vec![taken("ada", "14:05"), SlotState::Free])]));
+    press(&mut model, Key::Escape);
+    assert_eq!(press(&mut model, Key::Enter), Some(Action::Reserve(slot("gpu1/2"))));
+}
+
+#[test]
+fn a_taken_slot_is_explained_until_the_next_key() {
+    let mut model = model(usual());
+    press(&mut model, Key::Char('2'));
+    press(&mut model, Key::Home);
+    assert_eq!(press(&mut model, Key::Enter), None);
+    let hint = "gpu2/1 is taken by ada until 14:05 UTC at the latest (3 h 12 min left).";
+    assert!(picture(&model, 80, 24).contains(hint));
+    press(&mut model, Key::Down);
+    assert!(!picture(&model, 80, 24).contains("at the latest"));
+}
+
+#[test]
+fn a_slot_taken_under_the_cursor_is_not_reserved() {
+    let mut model = model(usual());
+    press(&mut model, Key::Enter);
+    let mut view = usual();
+    view.machines[1].slots[2].state = taken("grace", "18:53");
+    view.machines[1].slots[0].state = SlotState::Free;
+    update(&mut model, Event::Cluster(view));
+    assert_eq!(press(&mut model, Key::Enter), None);
+    assert!(picture(&model, 80, 24).contains("gpu2/3 is taken by grace"));
+}
+
+#[test]
+fn the_cursor_stays_on_what_it_is_on() {
+    let mut model = model(usual());
+    let mut view = usual();
+    view.machines.reverse();
+    update(&mut model, Event::Cluster(view.clone()));
+    press(&mut model, Key::Enter);
+    assert!(picture(&model, 80, 24).contains("Choose a slot on gpu2"));
+    view.machines[1].slots.remove(0);
+    update(&mut model, Event::Cluster(view.clone()));
+    view.machines[1].slots.remove(1);
+    update(&mut model, Event::Cluster(view.clone()));
+    assert_eq!(press(&mut model, Key::Enter), None, "what was chosen is gone, nothing is");
+    view.machines.remove(1);
+    update(&mut model, Event::Cluster(view));
+    assert!(picture(&model, 80, 24).contains("Choose a machine"));
+    assert_eq!(press(&mut model, Key::Enter), None);
+    assert!(picture(&model, 80, 24).contains("Choose a machine"));
+    press(&mut model, Key::Down);
+    press(&mut model, Key::Enter);
+    assert!(picture(&model, 80, 24).contains("Choose a slot on gpu3"));
+}
+
+#[test]
+fn a_reservation_in_progress_is_told_and_cancelled() {
+    for cancel in [Key::Escape, Key::CtrlC, Key::Char('q')] {
+        let mut model = model(usual());
+        press(&mut model, Key::Enter);
+        press(&mut model, Key::Enter);
+        for line in 0..200 {
+            update(&mut model, Event::Progress(format!("line {line}")));
+        }
+        let shown = picture(&model, 80, 24);
+        assert!(shown.contains("Reserving gpu2/3") && shown.contains("line 199"), "{shown}");
+        assert!(!shown.contains("line 1\n"), "{shown}");
+        assert_eq!(press(&mut model, Key::CtrlD), None);
+        assert_eq!(press(&mut model, cancel), Some(Action::Cancel));
+        assert!(picture(&model, 80, 24).contains("Choose a slot on gpu2"));
+    }
+}
+
+#[test]
+fn a_failure_returns_to_the_list_with_its_reason() {
+    let mut model = model(usual()).with_notice(Some("Welcome.".to_owned()));
+    assert!(picture(&model, 80, 24).contains("Welcome."));
+    press(&mut model, Key::Enter);
+    press(&mut model, Key::Enter);
+    update(&mut model, Event::Failed("The image\x1b[31m is missing.\nAsk an administrator.".to_owned()));
+    let shown = picture(&model, 80, 24);
+    assert!(shown.contains("The image\u{fffd}[31m is missing.\nAsk an administrator.\n"), "{shown}");
+    assert!(shown.contains("Choose a slot on gpu2"));
+    assert!(!shown.contains("Welcome."));
+    assert_eq!(press(&mut model, Key::Enter), Some(Action::Reserve(slot("gpu2/3"))));
+}
+
+#[test]
+fn what_frees_first_is_said_when_all_is_taken() {
+    let mut view = full();
+    let said = |view: &ClusterView| picture(&model(view.clone()), 80, 24);
+    let shown = said(&view);
+    assert!(shown.contains("Everything is taken. gpu1/2 frees first, at 12:00 UTC at the latest"), "{shown}");
+    view.machines[0].slots[0].state = SlotState::Ending { user: user("ada") };
+    assert!(said(&view).contains("gpu1/1 frees first, in a moment."));
+    view.machines[0].draining = true;
+    assert!(said(&view).contains("Nothing can be reserved at present."));
+    view.machines.clear();
+    assert!(said(&view).contains("There are no machines."));
+}
