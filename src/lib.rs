@@ -10,8 +10,10 @@
 //! Each type can only be made by the step before it. ARCHITECTURE.md has the map and the invariants.
 
 pub mod agent;
+pub mod app;
 pub mod auth;
 pub mod bridge;
+pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod frontdoor;

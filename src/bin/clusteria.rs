@@ -1,1 +1,7 @@
-fn main() {}
+//! The gateway and its commands.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    clusteria::cli::main()
+}

@@ -1,0 +1,22 @@
+//! `clusteria serve`
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tracing_subscriber::EnvFilter;
+
+use super::Failure;
+use crate::app;
+use crate::config::Config;
+
+pub(super) fn serve(config: Config) -> Result<(), Failure> {
+    let filter = EnvFilter::try_from_env("CLUSTERIA_LOG").unwrap_or_else(|_| EnvFilter::new("clusteria=info,warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    // Each channel holds a few descriptors: take all that the system lets us have.
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && let Err(e) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!("the limit of open files stays as it is: {e}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(app::serve(config))?;
+    Ok(())
+}
