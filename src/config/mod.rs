@@ -1,4 +1,17 @@
 //! Configuration: the file's shape → a checked [`Config`].
+//!
+//! [`Config::load`] walks the parsed TOML with its positions (`table`, `value`), one reader for each section
+//! (`sections`), and reports every problem at once ([`ConfigErrors`]).
+
+mod errors;
+mod file;
+mod sections;
+mod suggest;
+mod table;
+#[cfg(test)]
+mod tests;
+mod value;
+mod words;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,8 +19,10 @@ use std::time::Duration;
 
 use crate::reservation::{MachineName, SlotId};
 
+pub use errors::{ConfigErrors, Position, Problem};
+
 /// A checked configuration: whatever holds one may rely on it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// `[cluster]`
     pub cluster: Cluster,
@@ -28,7 +43,7 @@ pub struct Config {
 }
 
 /// `[cluster]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Cluster {
     /// The cluster's name: letters, digits and hyphens; part of every container's name.
     pub name: String,
@@ -37,7 +52,7 @@ pub struct Cluster {
 }
 
 /// `[ssh]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Ssh {
     /// Where to listen; at least one.
     pub listen: Vec<Listen>,
@@ -63,7 +78,7 @@ pub struct Listen {
 }
 
 /// `[auth]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Auth {
     /// The methods switched on; at least one.
     pub methods: Vec<AuthMethod>,
@@ -79,7 +94,7 @@ pub enum AuthMethod {
 }
 
 /// `[reservation]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReservationRules {
     /// From start to deadline.
     pub lifetime: Duration,
@@ -94,7 +109,7 @@ pub struct ReservationRules {
 }
 
 /// `[container]`: what every container is made with; a slot may differ in the limits.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Container {
     /// Image by tag or digest; never `latest`.
     pub image: String,
@@ -149,7 +164,7 @@ pub enum MountSource {
 }
 
 /// `[[machine]]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Machine {
     /// Its name: letters, digits and hyphens.
     pub name: MachineName,
@@ -178,7 +193,7 @@ pub enum AgentTransport {
 }
 
 /// `[[machine.slot]]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Slot {
     /// Its place: machine and number from 1.
     pub id: SlotId,
@@ -189,7 +204,7 @@ pub struct Slot {
 }
 
 /// `[store]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Store {
     /// The ledger.
     pub path: PathBuf,

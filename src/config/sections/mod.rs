@@ -1,0 +1,58 @@
+//! One reader for each section. A reader always gives a value: after a reported problem it is a stand-in
+//! that nobody sees, because then the whole file is refused.
+
+mod auth;
+mod cluster;
+mod container;
+mod image;
+mod machine;
+mod mount;
+mod reservation;
+mod ssh;
+mod store;
+
+use std::path::Path;
+
+use super::Config;
+use super::table::{Section, Table};
+
+/// The file itself.
+pub(super) const ROOT: Section = Section {
+    title: "",
+    key: "",
+    keys: &["cluster", "ssh", "auth", "reservation", "container", "mount", "machine", "store"],
+    later: &["web", "metrics", "audit"],
+};
+
+/// Every section with keys of its own.
+pub(super) const SECTIONS: [&Section; 10] = [
+    &cluster::CLUSTER,
+    &ssh::SSH,
+    &ssh::LISTEN,
+    &auth::AUTH,
+    &reservation::RESERVATION,
+    &container::CONTAINER,
+    &mount::MOUNT,
+    &machine::MACHINE,
+    &machine::SLOT,
+    &store::STORE,
+];
+
+/// The section that has this key.
+pub(super) fn section_with(key: &str) -> Option<&'static str> {
+    SECTIONS.into_iter().find(|section| section.keys.contains(&key)).map(|section| section.title)
+}
+
+/// The whole file.
+pub(super) fn config(root: &mut Table<'_, '_>, folder: &Path) -> Config {
+    let cluster = root.section(&cluster::CLUSTER, cluster::cluster);
+    let auth = root.section(&auth::AUTH, auth::auth);
+    let reservation = root.section(&reservation::RESERVATION, reservation::reservation);
+    let container = root.section(&container::CONTAINER, container::container);
+    let store = root.section(&store::STORE, |table| store::store(table, folder));
+    let machines = machine::machines(root, &container.limits);
+    let ssh = root.section(&ssh::SSH, |table| ssh::ssh(table, folder, &machines));
+    let private = mount::private_paths(&ssh, &store, &machines);
+    let mounts = mount::mounts(root, &private);
+    Config { cluster, ssh, auth, reservation, container, mounts, machines, store }
+}
