@@ -1,0 +1,385 @@
+//! A cluster of one's own for each test: the real gateway binary, a real engine, real OpenSSH clients.
+//!
+//! Everything a test makes carries the name of its cluster, which starts with `t-`; dropping the
+//! cluster stops the gateway by its process id and removes its containers and its network.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+pub mod terminal;
+
+pub const IMAGE: &str = "clusteria/try:1";
+pub const GATEWAY: &str = env!("CARGO_BIN_EXE_clusteria");
+
+/// A generous limit for things that take moments.
+pub const SOON: Duration = Duration::from_secs(30);
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// Waits until something is so; what it waits for is named when it never is.
+#[track_caller]
+pub fn eventually<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "never happened: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// What a cluster is made with.
+pub struct Plan {
+    pub slots: Vec<u16>,
+    pub lifetime: &'static str,
+    pub warnings: &'static str,
+    pub grace: &'static str,
+    pub image: &'static str,
+    pub engine: String,
+    pub users: &'static [&'static str],
+    /// More lines, by section: they replace nothing, so name keys that are not set here.
+    pub ssh: &'static str,
+    pub container: &'static str,
+    pub reservation: &'static str,
+    pub slot: &'static str,
+    pub more: String,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            slots: vec![2],
+            lifetime: "1h",
+            warnings: "[]",
+            grace: "2s",
+            image: IMAGE,
+            engine: "unix:///var/run/docker.sock".into(),
+            users: &["ada", "bob"],
+            ssh: "",
+            container: "",
+            reservation: "",
+            slot: "",
+            more: String::new(),
+        }
+    }
+}
+
+pub struct Cluster {
+    pub name: String,
+    pub folder: tempfile::TempDir,
+    pub port: u16,
+    gateway: Option<Child>,
+}
+
+impl Cluster {
+    pub fn start(plan: Plan) -> Self {
+        let mut cluster = Self::prepare(&plan);
+        cluster.start_gateway();
+        cluster
+    }
+
+    /// Files, keys and users, but no gateway yet.
+    pub fn prepare(plan: &Plan) -> Self {
+        let name = format!("t-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let folder = tempfile::Builder::new().prefix("ct-").tempdir_in("/tmp").unwrap();
+        let cluster = Self { name, folder, port: free_port(), gateway: None };
+        fs::write(cluster.config(), cluster.config_text(plan)).unwrap();
+        cluster.cli(&["hostkey"]).success();
+        for user in plan.users {
+            cluster.add_user(user);
+        }
+        cluster
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.path("clusteria.toml")
+    }
+
+    fn config_text(&self, plan: &Plan) -> String {
+        let Plan { lifetime, warnings, grace, image, ssh, container, reservation, more, .. } = plan;
+        let mut text = format!(
+            "[cluster]\nname = \"{}\"\n\n[ssh]\nlisten = [\"127.0.0.1:{}\"]\n{ssh}\n\n[reservation]\n\
+             lifetime = \"{lifetime}\"\nwarnings = {warnings}\ngrace = \"{grace}\"\n{reservation}\n\n\
+             [container]\nimage = \"{image}\"\n{container}\n\n[store]\npath = \"ledger/clusteria.db\"\n\
+             runtime = \"run\"\n\n{more}\n",
+            self.name, self.port
+        );
+        for (index, slots) in plan.slots.iter().enumerate() {
+            write!(text, "[[machine]]\nname = \"gpu{}\"\nengine = \"{}\"\n", index + 1, plan.engine).unwrap();
+            for _ in 0..*slots {
+                write!(text, "[[machine.slot]]\n{}\n", plan.slot).unwrap();
+            }
+        }
+        text
+    }
+
+    pub fn add_user(&self, user: &str) {
+        let key = self.path(&format!("{user}.key"));
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-C", user, "-f"])
+            .arg(&key)
+            .status()
+            .unwrap();
+        assert!(made.success());
+        self.cli_with_input(&["user", "add", user, "--password-stdin"], &format!("pw-{user}\n")).success();
+        self.cli(&["user", "key", user, "add", key.with_extension("key.pub").to_str().unwrap()]).success();
+    }
+
+    /// `clusteria WORD -c FILE …`
+    pub fn cli(&self, words: &[&str]) -> Ran {
+        self.cli_with_input(words, "")
+    }
+
+    pub fn cli_with_input(&self, words: &[&str], input: &str) -> Ran {
+        let mut command = Command::new(GATEWAY);
+        command.arg(words[0]).arg("-c").arg(self.config()).args(&words[1..]);
+        run(&mut command, input.as_bytes())
+    }
+
+    pub fn start_gateway(&mut self) {
+        let log = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
+        let mut child = Command::new(GATEWAY)
+            .args(["serve", "-c"])
+            .arg(self.config())
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .stdout(log.try_clone().unwrap())
+            .spawn()
+            .unwrap();
+        let ready = follow(child.stderr.take().unwrap(), log);
+        self.gateway = Some(child);
+        if ready.recv_timeout(SOON).is_err() {
+            panic!("the gateway did not start:\n{}", self.log());
+        }
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    pub fn gateway_pid(&self) -> u32 {
+        self.gateway.as_ref().unwrap().id()
+    }
+
+    /// SIGKILL: no chance to clean up.
+    pub fn kill_gateway(&mut self) {
+        let mut child = self.gateway.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGTERM, as a service manager does it.
+    pub fn stop_gateway(&mut self) -> std::process::ExitStatus {
+        let mut child = self.gateway.take().unwrap();
+        let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        eventually("the gateway stops", SOON, || child.try_wait().unwrap())
+    }
+
+    /// Options that every client needs: our own keys and hosts, nothing of the machine's.
+    pub fn options(&self, user: &str) -> Vec<String> {
+        let mut options = vec!["-F".to_owned(), "none".to_owned()];
+        for (key, value) in [
+            ("StrictHostKeyChecking", "no".to_owned()),
+            ("UserKnownHostsFile", self.path("known_hosts").display().to_string()),
+            ("IdentitiesOnly", "yes".to_owned()),
+            ("IdentityFile", self.path(&format!("{user}.key")).display().to_string()),
+            ("LogLevel", "ERROR".to_owned()),
+            ("ConnectTimeout", "15".to_owned()),
+        ] {
+            options.extend(["-o".to_owned(), format!("{key}={value}")]);
+        }
+        options
+    }
+
+    /// The host of a client's command line.
+    pub fn host(login: &str) -> String {
+        format!("{login}@127.0.0.1")
+    }
+
+    /// `ssh OPTIONS HOST`; add options before and words after with [`Ssh`].
+    pub fn ssh(&self, login: &str) -> Ssh<'_> {
+        Ssh { cluster: self, login: login.to_owned(), options: Vec::new(), environment: Vec::new() }
+    }
+
+    /// For rsync -e, git and sftp -S: one line.
+    pub fn ssh_line(&self, user: &str) -> String {
+        format!("ssh -p {} {}", self.port, self.options(user).join(" "))
+    }
+
+    pub fn containers(&self) -> Vec<String> {
+        self.docker_list(&["ps", "-a", "--format", "{{.Names}}"])
+    }
+
+    pub fn running(&self) -> Vec<String> {
+        self.docker_list(&["ps", "--format", "{{.Names}}"])
+    }
+
+    fn docker_list(&self, words: &[&str]) -> Vec<String> {
+        let filter = format!("label=clusteria.cluster={}", self.name);
+        let mut names: Vec<_> = docker(&[words, &["--filter", &filter]].concat()).lines().map(String::from).collect();
+        names.sort();
+        names
+    }
+
+    /// `clusteria status --json` of a user.
+    pub fn status(&self, user: &str) -> serde_json::Value {
+        let ran = self.ssh(user).run("clusteria status --json");
+        serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{ran:?}\n{}", self.log()))
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.gateway.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        for name in self.containers() {
+            docker(&["rm", "-f", "-v", &name]);
+        }
+        let _ = Command::new("docker").args(["network", "rm", &format!("clusteria-{}", self.name)]).output();
+        if std::thread::panicking() {
+            eprintln!("--- log of the gateway ---\n{}", self.log());
+        }
+    }
+}
+
+pub struct Ssh<'a> {
+    cluster: &'a Cluster,
+    login: String,
+    options: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+impl Ssh<'_> {
+    pub fn option(mut self, option: &str) -> Self {
+        self.options.push(option.to_owned());
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The command, not started: with `words` as the remote command unless it is empty.
+    pub fn command(&self, words: &str) -> Command {
+        let user = self.login.split('+').next().unwrap();
+        let mut command = Command::new("ssh");
+        command.args(self.cluster.options(user)).args(["-p", &self.cluster.port.to_string()]);
+        command.args(&self.options).arg(Cluster::host(&self.login));
+        if !words.is_empty() {
+            command.arg(words);
+        }
+        command.env_remove("SSH_AUTH_SOCK").env_remove("LANG").env_remove("LC_ALL");
+        command.envs(self.environment.iter().map(|(k, v)| (k, v)));
+        command
+    }
+
+    pub fn run(&self, words: &str) -> Ran {
+        run(&mut self.command(words), b"")
+    }
+
+    pub fn run_with_input(&self, words: &str, input: &[u8]) -> Ran {
+        run(&mut self.command(words), input)
+    }
+}
+
+/// What a program did.
+#[derive(Debug)]
+pub struct Ran {
+    pub status: i32,
+    pub stdout: String,
+    pub stderr: String,
+    pub bytes: Vec<u8>,
+}
+
+impl Ran {
+    #[track_caller]
+    pub fn success(self) -> Self {
+        assert_eq!(self.status, 0, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            status: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            bytes: output.stdout,
+        }
+    }
+}
+
+/// Runs a program with input, reading what it says meanwhile.
+pub fn run(command: &mut Command, input: &[u8]) -> Ran {
+    use std::io::Write as _;
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // A program that does not read its input has closed it: no matter.
+            let _ = stdin.write_all(input);
+        });
+        child.wait_with_output().unwrap().into()
+    })
+}
+
+#[track_caller]
+pub fn docker(words: &[&str]) -> String {
+    let output = Command::new("docker").args(words).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Copies the gateway's words to its log; tells when it listens.
+fn follow(from: impl std::io::Read + Send + 'static, mut log: fs::File) -> mpsc::Receiver<()> {
+    use std::io::Write as _;
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            let _ = writeln!(log, "{line}");
+            if line.contains("listening on") {
+                let _ = tell.send(());
+            }
+        }
+    });
+    told
+}
+
+/// A file of bytes that repeat nowhere near each other, made once for each size.
+pub fn big_file(folder: &Path, bytes: u64) -> PathBuf {
+    let path = folder.join(format!("big-{bytes}"));
+    if !path.exists() {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ bytes;
+        let mut file = std::io::BufWriter::with_capacity(1 << 20, fs::File::create(&path).unwrap());
+        for _ in 0..bytes / 8 {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            std::io::Write::write_all(&mut file, &state.to_le_bytes()).unwrap();
+        }
+    }
+    path
+}

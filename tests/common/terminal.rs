@@ -1,0 +1,95 @@
+//! A real ssh in a real terminal (tmux), whose keys are typed and whose screen is read.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use super::{Cluster, eventually};
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+pub struct Terminal {
+    socket: String,
+}
+
+impl Terminal {
+    /// Runs `ssh` in a terminal of this size. The terminal stays after ssh has ended.
+    pub fn ssh(cluster: &Cluster, login: &str, columns: u16, rows: u16, environment: &str) -> Self {
+        let socket = format!("ct-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let user = login.split('+').next().unwrap();
+        let script = cluster.path(&format!("{socket}.sh"));
+        let line = cluster.ssh_line(user);
+        std::fs::write(
+            &script,
+            format!("unset LANG LC_ALL\n{environment} {line} -o SendEnv='LANG LC_*' {login}@127.0.0.1\necho \"[ssh ended: $?]\"\nexec sleep 600\n"),
+        )
+        .unwrap();
+        let terminal = Self { socket };
+        let (columns, rows) = (columns.to_string(), rows.to_string());
+        let words = ["-f", "/dev/null", "new-session", "-d", "-x", &columns, "-y", &rows, "sh"];
+        terminal.tmux(&[&words[..], &[script.to_str().unwrap()]].concat());
+        terminal
+    }
+
+    fn tmux(&self, words: &[&str]) -> String {
+        let mut command = Command::new("tmux");
+        command.args(["-u", "-L", &self.socket]).args(words).env_remove("TMUX");
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "tmux {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Types keys by tmux's names (`Enter`, `Down`, `C-c`), or text.
+    pub fn keys(&self, keys: &[&str]) {
+        self.tmux(&[&["send-keys"], keys].concat());
+    }
+
+    /// Types a line.
+    pub fn line(&self, text: &str) {
+        self.tmux(&["send-keys", "-l", text]);
+        self.keys(&["Enter"]);
+    }
+
+    pub fn resize(&self, columns: u16, rows: u16) {
+        self.tmux(&["resize-window", "-x", &columns.to_string(), "-y", &rows.to_string()]);
+    }
+
+    pub fn screen(&self) -> String {
+        self.tmux(&["capture-pane", "-p"])
+    }
+
+    /// Waits until the screen shows this text.
+    #[track_caller]
+    pub fn shows(&self, text: &str) -> String {
+        self.shows_within(text, Duration::from_secs(20))
+    }
+
+    #[track_caller]
+    pub fn shows_within(&self, text: &str, limit: Duration) -> String {
+        let mut last = String::new();
+        let deadline = std::time::Instant::now() + limit;
+        loop {
+            if std::time::Instant::now() > deadline {
+                panic!("the screen never showed {text:?}; it shows:\n{last}");
+            }
+            last = self.screen();
+            if last.contains(text) {
+                return last;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    #[track_caller]
+    pub fn hides(&self, text: &str) {
+        eventually(&format!("{text:?} leaves the screen"), Duration::from_secs(20), || {
+            (!self.screen().contains(text)).then_some(())
+        });
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = Command::new("tmux").args(["-L", &self.socket, "kill-server"]).output();
+    }
+}
