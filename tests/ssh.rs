@@ -53,7 +53,8 @@ fn status_output_and_errors_come_through_apart() {
     // The client reports a death by signal as 255, and says which when it is talkative.
     let killed = cluster.ssh("ada").run("kill -TERM $$");
     assert_eq!(killed.status, 255);
-    let late = cluster.ssh("ada").option("-T").run_with_input("cat; sleep 0.2; echo after; exit 7", b"a\nb\n");
+    let late =
+        cluster.ssh("ada").option("-T").run_with_input("cat; sleep 0.2; echo after; exit 7", b"a\nb\n");
     assert_eq!((late.status, late.stdout.as_str()), (7, "a\nb\nafter\n"));
     let pty = cluster.ssh("ada").option("-tt").run("echo here; exit 9");
     assert_eq!((pty.status, pty.stdout.as_str()), (9, "here\r\n"));
@@ -62,7 +63,9 @@ fn status_output_and_errors_come_through_apart() {
 #[test]
 fn the_user_is_nobody_special_in_the_container() {
     let cluster = reserved();
-    let ran = cluster.ssh("ada").run("id; cat /proc/self/status; pwd; ls -ld /.clusteria/run 2>&1; ls /.clusteria/run 2>&1; true");
+    let ran = cluster
+        .ssh("ada")
+        .run("id; cat /proc/self/status; pwd; ls -ld /.clusteria/run 2>&1; ls /.clusteria/run 2>&1; true");
     let out = ran.success().stdout;
     assert!(out.contains("(ada)") && !out.contains("uid=0"), "{out}");
     assert!(out.contains("NoNewPrivs:\t1"), "{out}");
@@ -76,14 +79,28 @@ fn the_user_is_nobody_special_in_the_container() {
 #[test]
 fn the_environment_is_what_sshd_would_set() {
     let cluster = reserved();
-    let ssh = cluster.ssh("ada").option("-oSendEnv=LC_* SECRET_* LANG").env("LC_TIME", "fr_FR").env("SECRET_X", "no");
+    let ssh = cluster
+        .ssh("ada")
+        .option("-oSendEnv=LC_* SECRET_* LANG")
+        .env("LC_TIME", "fr_FR")
+        .env("SECRET_X", "no");
     let out = ssh.run("env").success().stdout;
-    for expected in ["HOME=/home/ada", "USER=ada", "LOGNAME=ada", "SHELL=/bin/bash", "LC_TIME=fr_FR", "TF_FORCE_GPU_ALLOW_GROWTH=true"] {
+    for expected in [
+        "HOME=/home/ada",
+        "USER=ada",
+        "LOGNAME=ada",
+        "SHELL=/bin/bash",
+        "LC_TIME=fr_FR",
+        "TF_FORCE_GPU_ALLOW_GROWTH=true",
+    ] {
         assert!(out.lines().any(|line| line == expected), "{expected} is missing:\n{out}");
     }
     assert!(!out.contains("SECRET_X"));
     let connection = out.lines().find(|l| l.starts_with("SSH_CONNECTION=")).unwrap();
-    assert!(connection.starts_with("SSH_CONNECTION=127.0.0.1 ") && connection.ends_with(&format!("127.0.0.1 {}", cluster.port)));
+    assert!(
+        connection.starts_with("SSH_CONNECTION=127.0.0.1 ")
+            && connection.ends_with(&format!("127.0.0.1 {}", cluster.port))
+    );
     assert!(out.contains("SSH_CLIENT=127.0.0.1 "));
     let tty = cluster.ssh("ada").option("-tt").env("TERM", "xterm-256color").run("echo $TERM $SSH_TTY; tty");
     let lines: Vec<_> = tty.stdout.lines().collect();
@@ -153,7 +170,13 @@ fn forwards_reach_the_container_and_never_the_gateway() {
     let cluster = reserved();
     let server = "import http.server as h; h.HTTPServer(('127.0.0.1', 8888), h.SimpleHTTPRequestHandler).serve_forever()";
     cluster.ssh("ada").run("echo from-the-container > index.html").success();
-    let mut jupyter = cluster.ssh("ada").command(&format!("exec python3 -c \"{server}\"")).stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut jupyter = cluster
+        .ssh("ada")
+        .command(&format!("exec python3 -c \"{server}\""))
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let local = free_port();
     // Something on the gateway's own loopback that must stay out of reach.
     let secret = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -169,7 +192,15 @@ fn forwards_reach_the_container_and_never_the_gateway() {
         .spawn()
         .unwrap();
     let answer = eventually("the server in the container answers", SOON, || {
-        let ran = run(std::process::Command::new("curl").args(["-sf", "--max-time", "5", &format!("http://127.0.0.1:{local}/")]), b"");
+        let ran = run(
+            std::process::Command::new("curl").args([
+                "-sf",
+                "--max-time",
+                "5",
+                &format!("http://127.0.0.1:{local}/"),
+            ]),
+            b"",
+        );
         (ran.status == 0).then_some(ran.stdout)
     });
     assert_eq!(answer, "from-the-container\n");
@@ -180,7 +211,9 @@ fn forwards_reach_the_container_and_never_the_gateway() {
     assert!(closed, "nothing listens on that port in the container");
     secret.set_nonblocking(true).unwrap();
     assert!(secret.accept().is_err(), "the gateway's own loopback was reached");
-    for mut child in [forward.kill().map(|()| forward), jupyter.kill().map(|()| jupyter)].into_iter().flatten() {
+    for mut child in
+        [forward.kill().map(|()| forward), jupyter.kill().map(|()| jupyter)].into_iter().flatten()
+    {
         child.wait().unwrap();
     }
 }
@@ -190,7 +223,8 @@ fn one_connection_carries_many_sessions() {
     let cluster = reserved();
     let control = cluster.path("control");
     let control = format!("-oControlPath={}", control.display());
-    let mut master = cluster.ssh("ada").option("-N").option("-M").option(&control).command("").spawn().unwrap();
+    let mut master =
+        cluster.ssh("ada").option("-N").option("-M").option(&control).command("").spawn().unwrap();
     eventually("the master listens", SOON, || cluster.path("control").exists().then_some(()));
     std::thread::scope(|scope| {
         for number in 0..8 {
@@ -213,15 +247,22 @@ fn the_front_door_commands_work_outside_and_inside() {
     assert!(ada().run("clusteria status").success().stdout.contains("no reservation"));
     assert_eq!(ada().run("clusteria release").status, 1);
     assert_eq!(ada().run("clusteria dance").status, 2);
-    let reserved: serde_json::Value = serde_json::from_str(&ada().run("clusteria reserve gpu1/2 --json").success().stdout).unwrap();
+    let reserved: serde_json::Value =
+        serde_json::from_str(&ada().run("clusteria reserve gpu1/2 --json").success().stdout).unwrap();
     assert_eq!(reserved["slot"], "gpu1/2");
-    let again: serde_json::Value = serde_json::from_str(&ada().run("clusteria reserve --json").success().stdout).unwrap();
+    let again: serde_json::Value =
+        serde_json::from_str(&ada().run("clusteria reserve --json").success().stdout).unwrap();
     assert_eq!(again["id"], reserved["id"], "reserving twice is reserving once");
     assert_eq!(cluster.status("ada")["reservation"]["state"], "active");
-    let view: serde_json::Value = serde_json::from_str(&cluster.ssh("bob").run("clusteria machines --json").success().stdout).unwrap();
+    let view: serde_json::Value =
+        serde_json::from_str(&cluster.ssh("bob").run("clusteria machines --json").success().stdout).unwrap();
     assert_eq!(view["machines"][0]["slots"][1]["user"], "ada");
     assert_eq!(view["machines"][0]["slots"][0]["state"], "free");
-    let french = cluster.ssh("bob").option("-oSendEnv=LANG").env("LANG", "fr_FR.UTF-8").run("clusteria reserve gpu1/2");
+    let french = cluster
+        .ssh("bob")
+        .option("-oSendEnv=LANG")
+        .env("LANG", "fr_FR.UTF-8")
+        .run("clusteria reserve gpu1/2");
     assert!(french.stderr.contains("occupée par ada"), "{}", french.stderr);
     // Inside, once the gateway has its standing connection.
     let inside = eventually("the gateway answers inside", SOON, || {

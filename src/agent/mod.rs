@@ -1,3 +1,22 @@
 //! The agent: PID 1 of every container, and the protocol it speaks with the gateway.
+//!
+//! Plain threads, no runtime: it must run in an empty container and cost nearly nothing. One thread
+//! listens, one reaps, one keeps the deadline, and each conversation about a process has its own.
 
 pub mod protocol;
+
+mod account;
+mod clock;
+mod descriptors;
+mod dial;
+pub mod door;
+mod end;
+mod modes;
+mod pty;
+mod reaper;
+mod run;
+mod serve;
+mod spawn;
+mod terminals;
+
+pub use run::{RunError, run};

@@ -1,1 +1,31 @@
-fn main() {}
+//! The agent: PID 1 of a container. Called as `clusteria` it is the front door's command inside.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clusteria::agent::{door, protocol::RUN_DIR, run};
+
+const USAGE: &str = "usage: clusteria-agent run [DIRECTORY] | --version";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args();
+    let called_as = arguments.next().unwrap_or_default();
+    if Path::new(&called_as).file_name().is_some_and(|name| name == "clusteria") {
+        return ExitCode::from(door::knock(arguments.collect()));
+    }
+    match (arguments.next().as_deref(), arguments.next()) {
+        (Some("run"), directory) => {
+            let directory = directory.map_or_else(|| PathBuf::from(RUN_DIR), PathBuf::from);
+            eprintln!("clusteria-agent: {}", run(&directory));
+            ExitCode::FAILURE
+        }
+        (Some("--version"), None) => {
+            println!("clusteria-agent {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -45,7 +45,9 @@ type Failure = Box<dyn std::error::Error>;
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(file) => load(&file.config).and_then(serve::serve),
-        Command::Check(file) => load(&file.config).map(|_| println!("{}: no problems", file.config.display())),
+        Command::Check(file) => {
+            load(&file.config).map(|_| println!("{}: no problems", file.config.display()))
+        }
         Command::Hostkey(file) => load(&file.config).and_then(|config| host_keys(&config)),
         Command::User(arguments) => user::run(arguments),
     };

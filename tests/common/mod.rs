@@ -230,7 +230,8 @@ impl Cluster {
 
     fn docker_list(&self, words: &[&str]) -> Vec<String> {
         let filter = format!("label=clusteria.cluster={}", self.name);
-        let mut names: Vec<_> = docker(&[words, &["--filter", &filter]].concat()).lines().map(String::from).collect();
+        let mut names: Vec<_> =
+            docker(&[words, &["--filter", &filter]].concat()).lines().map(String::from).collect();
         names.sort();
         names
     }
