@@ -16,6 +16,7 @@ pub mod bridge;
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod error_chain;
 pub mod frontdoor;
 pub mod menu;
 pub mod reservation;

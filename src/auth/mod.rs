@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 
+use crate::error_chain::in_full;
 use crate::reservation::UserName;
 use crate::store::{Ledger, StoreError, UserRecord};
 
@@ -108,7 +109,7 @@ impl Authenticator {
         let (user, fingerprint) = (record.name.clone(), fingerprint.to_owned());
         let noted = self.ledger.run(move |l| l.key_used(&user, &fingerprint, Timestamp::now())).await;
         if let Err(e) = noted {
-            tracing::warn!("last use of a key not noted: {}", e.in_full());
+            tracing::warn!("last use of a key not noted: {}", in_full(&e));
         }
         Some(record.into())
     }
@@ -132,7 +133,7 @@ impl Authenticator {
 }
 
 fn logged<T>(outcome: Result<T, StoreError>) -> Option<T> {
-    outcome.inspect_err(|e| tracing::error!("login: {}", e.in_full())).ok()
+    outcome.inspect_err(|e| tracing::error!("login: {}", in_full(&e))).ok()
 }
 
 #[cfg(test)]

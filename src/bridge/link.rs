@@ -2,10 +2,11 @@
 
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
+use nix::fcntl::{OFlag, open};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use nix::sys::stat::{Mode, SFlag, fstat};
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -91,16 +92,12 @@ fn missing(what: &str) -> BridgeError {
     BridgeError::Protocol(format!("{what} is missing"))
 }
 
-/// Opens the socket's inode itself, refusing anything but a socket.
+/// Opens the socket's inode itself, refusing anything but a socket. (Not by `std`: musl counts
+/// `O_PATH` as an access mode, and `std` lets nobody choose that by a flag.)
 fn pin_socket(path: &Path) -> io::Result<OwnedFd> {
-    let file = std::fs::File::options()
-        .read(true)
-        .custom_flags(libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC)
-        .open(path)?;
-    if !file.metadata()?.file_type().is_socket() {
-        return Err(io::Error::other("it is not a socket"));
-    }
-    Ok(file.into())
+    let pinned = open(path, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?;
+    let kind = SFlag::from_bits_truncate(fstat(&pinned)?.st_mode) & SFlag::S_IFMT;
+    if kind == SFlag::S_IFSOCK { Ok(pinned) } else { Err(io::Error::other("it is not a socket")) }
 }
 
 fn receive_some(socket: RawFd, into: &mut [u8], descriptors: &mut Vec<OwnedFd>) -> io::Result<usize> {

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use super::labels::CLUSTER;
 use super::{ContainerKey, ContainerSpec, Engine, EngineError, Found, Labels, Progress, Stage};
+use crate::error_chain::in_full;
 
 mod agent_volume;
 mod image;
@@ -225,21 +226,6 @@ fn translate(error: Error) -> EngineError {
             EngineError::Refused(format!("{status_code}: {message}"))
         }
         Error::DockerStreamError { error } => EngineError::Refused(error),
-        other => EngineError::Unreachable(chain(&other)),
+        other => EngineError::Unreachable(in_full(&other)),
     }
-}
-
-/// An error with all its causes, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let words = cause.to_string();
-        if !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        next = cause.source();
-    }
-    text
 }

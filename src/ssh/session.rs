@@ -13,6 +13,7 @@ use super::outgoing::Outgoing;
 use super::{menu_session, pump};
 use crate::agent::protocol::{Program, Pty, Spawn};
 use crate::bridge::{self, BridgeError, Exit};
+use crate::error_chain::in_full;
 use crate::frontdoor::{self, Caller};
 use crate::reservation::{Cause, Refusal, Target};
 use crate::text::refusal::Refused;
@@ -172,7 +173,7 @@ impl Session {
 
     async fn refuse_by_agent(&self, container: &Container, error: &BridgeError) {
         let slot = &container.reservation.slot;
-        tracing::warn!(%slot, user = %self.guest.identity.user(), "agent: {error}");
+        tracing::warn!(%slot, user = %self.guest.identity.user(), "agent: {}", in_full(error));
         let detail = error.to_string();
         self.outgoing.refuse(&Line::AgentFailed { slot, detail: &detail }.say(self.lang)).await;
     }

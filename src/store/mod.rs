@@ -64,21 +64,6 @@ pub enum StoreError {
     Thread,
 }
 
-impl StoreError {
-    /// All its causes in one line, for a log or an administrator.
-    #[must_use]
-    pub fn in_full(&self) -> String {
-        let mut text = self.to_string();
-        let mut next = std::error::Error::source(self);
-        while let Some(cause) = next {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            next = cause.source();
-        }
-        text
-    }
-}
-
 /// A handle to the ledger. One connection: statements are short, and writers would queue anyway.
 #[derive(Debug, Clone)]
 pub struct Ledger {

@@ -9,6 +9,7 @@ use super::Inner;
 use crate::bridge;
 use crate::engine::labels::container_name;
 use crate::engine::{Engine, EngineError};
+use crate::error_chain::in_full;
 use crate::reservation::{EndReason, Reservation};
 
 /// On top of the grace, for an agent that keeps the deadline by its own clock.
@@ -44,7 +45,7 @@ async fn try_close(inner: &Inner, reservation: &Reservation, reason: EndReason) 
     if reason != EndReason::Expired {
         let agent = inner.container(reservation.clone()).agent;
         if let Err(e) = bridge::stop(&agent, grace).await {
-            tracing::debug!(reservation = %reservation.id, "its agent was not told: {e}");
+            tracing::debug!(reservation = %reservation.id, "its agent was not told: {}", in_full(&e));
             return remove(engine.as_ref(), &found.key).await;
         }
     }

@@ -16,6 +16,7 @@ use crate::auth::Identity;
 use crate::bridge::AgentAddress;
 use crate::config::Config;
 use crate::engine::Engine;
+use crate::error_chain::in_full;
 use crate::reservation::{
     Book, Cause, Claim, Claimed, Desk, EndReason, Ended, MachineName, MachinePlan, Refusal, Reservation,
     ReservationId, SlotPlan, State, Target, UserName,
@@ -214,7 +215,7 @@ impl Inner {
     async fn save_end(&self, ended: Ended) {
         let copy = ended.clone();
         if let Err(e) = self.ledger.run(move |l| l.note_end(&copy)).await {
-            tracing::error!(reservation = %ended.id, "the end is not in the ledger yet: {}", e.in_full());
+            tracing::error!(reservation = %ended.id, "the end is not in the ledger yet: {}", in_full(&e));
             self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).push(ended);
         }
     }

@@ -19,6 +19,7 @@ use crate::bridge;
 use crate::config::Slot;
 use crate::engine::labels::container_name;
 use crate::engine::{ContainerSpec, Engine, EngineError, Labels, Stage};
+use crate::error_chain::in_full;
 use crate::reservation::{EndReason, Refusal, Reservation};
 
 /// From a started container to an answering agent.
@@ -81,7 +82,7 @@ async fn start(
 ) -> Result<(), Refusal> {
     let noted = reservation.clone();
     let noted = inner.ledger.run(move |l| l.note_reservation(&noted)).await;
-    noted.map_err(|e| Refusal::LedgerFailed { detail: e.in_full() })?;
+    noted.map_err(|e| Refusal::LedgerFailed { detail: in_full(&e) })?;
     let failed =
         |e: EngineError| Refusal::StartFailed { slot: reservation.slot.clone(), detail: e.to_string() };
     let engine = inner
@@ -178,7 +179,7 @@ async fn wait_for_agent(inner: &Inner, reservation: &Reservation, run_dir: &Path
             return Err(EngineError::Local(format!("the agent could not start: {}", why.trim())));
         }
         if Instant::now() >= limit {
-            return Err(EngineError::Local(format!("the container started but {error}")));
+            return Err(EngineError::Local(format!("the container started but {}", in_full(&error))));
         }
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);

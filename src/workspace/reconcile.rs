@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use super::Inner;
 use crate::engine::labels::container_name;
 use crate::engine::{Engine, EngineError, Found, Labels};
+use crate::error_chain::in_full;
 use crate::reservation::{EndReason, Ended, MachineName, Reservation, ReservationId, State};
 
 /// Even when the engine tells of no change.
@@ -130,7 +131,7 @@ impl Inner {
             "adopted");
         let displaced = self.desk.change(|book| book.adopt(reservation.clone()));
         if let Err(e) = self.ledger.run(move |l| l.note_reservation(&reservation)).await {
-            tracing::warn!("an adopted reservation is not in the ledger: {}", e.in_full());
+            tracing::warn!("an adopted reservation is not in the ledger: {}", in_full(&e));
         }
         if let Some(displaced) = displaced {
             self.save_end(lost(&displaced)).await;

@@ -9,8 +9,9 @@ use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
-use super::{CALL_LIMIT, chain, limited};
+use super::{CALL_LIMIT, limited};
 use crate::engine::{EngineError, Progress, Stage};
+use crate::error_chain::in_full;
 
 /// A registry that sends nothing for this long has stopped sending.
 const PULL_SILENCE: Duration = Duration::from_secs(120);
@@ -46,7 +47,7 @@ async fn pull(docker: &Docker, image: &str, progress: Progress<'_>) -> Result<()
         match timeout(PULL_SILENCE, steps.next()).await {
             Err(_) => return Err(format!("the registry sent nothing for {} s", PULL_SILENCE.as_secs())),
             Ok(None) => return Ok(()),
-            Ok(Some(Err(e))) => return Err(chain(&e)),
+            Ok(Some(Err(e))) => return Err(in_full(&e)),
             Ok(Some(Ok(step))) => {
                 note(&mut layers, &step);
                 progress(summary(&layers));
