@@ -21,7 +21,7 @@ fn reserved() -> Cluster {
 fn the_menu_leads_to_a_shell_and_the_next_login_to_the_same_container() {
     let cluster = Cluster::start(Plan::default());
     let terminal = Terminal::ssh(&cluster, "ada", 100, 30, "");
-    terminal.shows("gpu1/1");
+    terminal.shows("● free");
     terminal.keys(&["Enter"]);
     terminal.shows("gpu1/1 ·");
     terminal.line("id -un; hostname; echo term=$TERM; stty size; echo made-here > ~/note");

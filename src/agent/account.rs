@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::{fs, io};
 
-use super::protocol::Account;
+use super::protocol::{Account, BIN_DIR};
 
 const SHELLS: [&str; 3] = ["/bin/bash", "/bin/sh", "/usr/bin/sh"];
 
@@ -27,6 +27,10 @@ pub(super) fn prepare(account: &Account) -> io::Result<User> {
     let Account { name, uid, gid, home, shell } = &account;
     add_line("/etc/passwd", name, &format!("{name}:x:{uid}:{gid}::{home}:{shell}"))?;
     make_home(&account)?;
+    // Login shells set a PATH of their own: the command must be where every PATH looks.
+    if fs::create_dir_all("/usr/local/bin").is_ok() {
+        let _ = symlink(format!("{BIN_DIR}/clusteria"), "/usr/local/bin/clusteria");
+    }
     let groups = supplementary(&fs::read_to_string("/etc/group").unwrap_or_default(), &account);
     Ok(User { account, groups })
 }

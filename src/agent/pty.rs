@@ -27,16 +27,16 @@ pub(super) fn open(wanted: &Pty, user: &User) -> io::Result<OpenPty> {
     grantpt(&master)?;
     unlockpt(&master)?;
     let name = ptsname_r(&master)?;
-    // SAFETY of ownership: `into_raw_fd` would leak on error; duplicating is simple and once a session.
-    let master: OwnedFd = duplicate(&master)?;
+    let master = duplicate(&master)?;
     let slave: OwnedFd = File::options()
         .read(true)
         .write(true)
         .custom_flags(libc::O_NOCTTY | libc::O_CLOEXEC)
         .open(&name)?
         .into();
-    fchown(&slave, Some(Uid::from_raw(user.account.uid)), Some(Gid::from_raw(user.account.gid)))?;
+    // In this order: once it is the user's, only they may change its mode (we have no CAP_FOWNER).
     fchmod(&slave, Mode::from_bits_truncate(0o620))?;
+    fchown(&slave, Some(Uid::from_raw(user.account.uid)), Some(Gid::from_raw(user.account.gid)))?;
     modes::apply(&slave, &wanted.modes)?;
     resize(&master, wanted.size);
     Ok(OpenPty { master, slave, name })

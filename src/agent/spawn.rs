@@ -145,6 +145,10 @@ fn prepare(command: &mut Command, user: &User, has_terminal: bool) {
         // SAFETY: system calls only, all async-signal-safe; no allocation, no lock. `groups` was
         // made before the fork and pointer and length describe it.
         unsafe {
+            // The agent waits for SIGTERM with the signal blocked; a program must be able to take it.
+            let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+            libc::sigemptyset(none.as_mut_ptr());
+            libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
             check(libc::c_long::from(libc::setsid()))?;
             if has_terminal {
                 check(libc::c_long::from(libc::ioctl(0, libc::TIOCSCTTY as _, 0)))?;
