@@ -47,9 +47,9 @@ fn a_race_for_the_last_slot_has_exactly_one_winner() {
     assert!(cluster.containers().is_empty());
 }
 
-/// A program that saves when it is told to end, as a training run should.
-const SAVES: &str =
-    "trap 'sleep 0.5; echo saved > /storage/result; exit 0' TERM; echo started; while :; do sleep 0.1; done";
+/// A program that saves when it is told to end, as a training run should. (Its output goes nowhere:
+/// with the gateway dead its pipes are closed, and a shell that reports a job's end there would die of it.)
+const SAVES: &str = "trap 'sleep 0.5; echo saved > /storage/result; exit 0' TERM; echo started; exec >/dev/null 2>&1; while :; do sleep 0.1; done";
 
 fn short_lived(storage: &std::path::Path) -> Plan {
     Plan {
@@ -161,7 +161,18 @@ fn a_killed_gateway_finds_every_reservation_again() {
 fn what_is_not_ours_is_never_touched() {
     let mut cluster = Cluster::start(Plan { slots: vec![1], ..Plan::default() });
     let name = format!("clusteria-{}-gpu1-1", cluster.name);
-    let other = docker(&["run", "-d", "--name", &name, "--entrypoint", "sleep", common::IMAGE, "600"]);
+    let other = docker(&[
+        "run",
+        "-d",
+        "--name",
+        &name,
+        "--network",
+        "none",
+        "--entrypoint",
+        "sleep",
+        common::IMAGE,
+        "600",
+    ]);
     let refused = cluster.ssh("ada").run("clusteria reserve");
     assert_eq!(refused.status, 1);
     assert!(refused.stderr.contains("exists already"), "{}", refused.stderr);

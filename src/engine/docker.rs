@@ -14,7 +14,7 @@ use bollard::query_parameters::{
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::StreamExt;
 use tokio::sync::{Notify, OnceCell};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::labels::CLUSTER;
 use super::{ContainerKey, ContainerSpec, Engine, EngineError, Found, Labels, Progress, Stage};
@@ -26,6 +26,8 @@ mod spec;
 
 /// An engine that does not answer a question in this time is as good as gone.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
+/// Between two looks at a container that is going.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Creating and starting touch the disk and the GPU driver.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
@@ -61,6 +63,22 @@ impl DockerEngine {
             limited(CALL_LIMIT, docker.negotiate_version()).await
         };
         self.client.get_or_try_init(connect).await
+    }
+
+    async fn wait_removed(&self, found: &ContainerKey) -> Result<(), EngineError> {
+        let docker = self.docker().await?;
+        let gone = async {
+            loop {
+                match limited(CALL_LIMIT, docker.inspect_container(&found.0, None)).await {
+                    Err(EngineError::Refused(why)) if why.starts_with("404") => return Ok(()),
+                    Err(other) => return Err(other),
+                    Ok(_) => sleep(LOOK_AGAIN).await,
+                }
+            }
+        };
+        timeout(START_LIMIT, gone)
+            .await
+            .unwrap_or_else(|_| Err(EngineError::Unreachable("a container is being removed for ever".into())))
     }
 
     async fn create(
@@ -151,8 +169,9 @@ impl Engine for DockerEngine {
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
         let docker = self.docker().await?;
         match limited(START_LIMIT, docker.remove_container(&found.0, Some(options))).await {
-            // 404: gone. 409: being removed already, by `AutoRemove`.
-            Err(EngineError::Refused(why)) if why.starts_with("404") || why.starts_with("409") => Ok(()),
+            Err(EngineError::Refused(why)) if why.starts_with("404") => Ok(()),
+            // Being removed already, by `AutoRemove`: not gone before its name is free again.
+            Err(EngineError::Refused(why)) if why.starts_with("409") => self.wait_removed(found).await,
             other => other,
         }
     }

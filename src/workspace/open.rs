@@ -18,12 +18,14 @@ use crate::auth::Identity;
 use crate::bridge;
 use crate::config::Slot;
 use crate::engine::labels::container_name;
-use crate::engine::{ContainerSpec, Engine, EngineError, Labels, Stage};
+use crate::engine::{ContainerSpec, Engine, EngineError, Labels, Progress, Stage};
 use crate::error_chain::in_full;
 use crate::reservation::{EndReason, Refusal, Reservation};
 
 /// From a started container to an answering agent.
 const AGENT_LIMIT: Duration = Duration::from_secs(20);
+/// For a name that is being freed.
+const NAME_LIMIT: Duration = Duration::from_secs(3);
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
@@ -96,13 +98,29 @@ async fn start(
     let progress = |stage| {
         told.send_replace(Start::Working(Some(stage)));
     };
-    engine.start(&spec, &progress).await.map_err(&failed)?;
+    start_when_name_is_free(engine.as_ref(), &spec, &progress).await.map_err(&failed)?;
     progress(Stage::Agent);
     if let Err(e) = wait_for_agent(inner, reservation, &spec.run_dir).await {
         remove_started(engine.as_ref(), &spec).await;
         return Err(failed(e));
     }
     Ok(())
+}
+
+/// An engine frees a name a moment after the container that had it is gone. A name that somebody
+/// really holds stays taken, and is the last word.
+async fn start_when_name_is_free(
+    engine: &dyn Engine,
+    spec: &ContainerSpec,
+    progress: Progress<'_>,
+) -> Result<(), EngineError> {
+    let limit = Instant::now() + NAME_LIMIT;
+    loop {
+        match engine.start(spec, progress).await {
+            Err(EngineError::NameTaken(_)) if Instant::now() < limit => sleep(LONGEST_PAUSE).await,
+            outcome => return outcome,
+        }
+    }
 }
 
 fn find_slot<'a>(inner: &'a Inner, reservation: &Reservation) -> Option<&'a Slot> {
