@@ -143,7 +143,7 @@ ensure_engine() {
         echo systemd >"$state/started"
     elif ! engine_answers; then
         say "starting the container engine (dockerd; its log is $state/dockerd.log)"
-        setsid dockerd -H "$CLUSTERIA_ENGINE" --pidfile "$state/dockerd.pid" --log-level warn \
+        setsid env --default-signal=INT,QUIT dockerd -H "$CLUSTERIA_ENGINE" --pidfile "$state/dockerd.pid" --log-level warn \
             >"$state/dockerd.log" 2>&1 </dev/null 8>&- 9>&- &
         echo "$!" >"$state/started"
     fi
