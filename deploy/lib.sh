@@ -115,10 +115,12 @@ engine() { docker -H "$CLUSTERIA_ENGINE" "$@"; }
 
 engine_answers() { command -v docker >/dev/null && timeout 20 docker -H "$CLUSTERIA_ENGINE" version >/dev/null 2>&1; }
 
+# For $1 seconds at most, and no longer than process $2 lives, if one is named.
 await_engine() {
-    local _
-    for ((_ = 0; _ < $1 * 5; _++)); do
+    local tick
+    for ((tick = 0; tick < $1 * 5; tick++)); do
         engine_answers && return 0
+        [[ -z $2 ]] || kill -0 "$2" 2>/dev/null || return 1
         sleep 0.2
     done
     return 1
@@ -126,7 +128,7 @@ await_engine() {
 
 # Makes an engine answer, as root. What we start is written into folder $1, so that stop_engine stops that and no more.
 ensure_engine() {
-    local state=$1
+    local state=$1 child=
     engine_answers && return 0
     is_root || fail "the container engine needs root here"
     mkdir -p "$state"
@@ -145,10 +147,11 @@ ensure_engine() {
         say "starting the container engine (dockerd; its log is $state/dockerd.log)"
         setsid env --default-signal=INT,QUIT dockerd -H "$CLUSTERIA_ENGINE" --pidfile "$state/dockerd.pid" --log-level warn \
             >"$state/dockerd.log" 2>&1 </dev/null 8>&- 9>&- &
-        echo "$!" >"$state/started"
+        child=$!
+        echo "$child" >"$state/started"
     fi
     rm -f "$state/installed"
-    if ! await_engine 60; then
+    if ! await_engine 60 "$child"; then
         [[ -e $state/dockerd.log ]] && tail -n 15 "$state/dockerd.log" >&2
         stop_engine "$state"
         fail "the container engine does not answer on $CLUSTERIA_ENGINE"
@@ -157,7 +160,7 @@ ensure_engine() {
 
 # Stops the engine if ensure_engine started it and nobody else's container runs on it.
 stop_engine() {
-    local state=$1 started pid _
+    local state=$1 started pid tick
     [[ -r $state/started ]] || return 0
     started=$(<"$state/started")
     if engine_answers && [[ -n $(engine ps -q) ]]; then
@@ -170,11 +173,20 @@ stop_engine() {
         pid=$(cat "$state/dockerd.pid" 2>/dev/null) || pid=$started
         if [[ $(cat "/proc/$pid/comm" 2>/dev/null) == dockerd ]]; then
             kill "$pid"
-            for ((_ = 0; _ < 100; _++)); do
+            for ((tick = 0; tick < 100; tick++)); do
                 kill -0 "$pid" 2>/dev/null || break
                 sleep 0.2
             done
         fi
     fi
     rm -f "$state/started" "$state/dockerd.pid"
+}
+
+# The volumes that hold the agent for an engine's containers belong to all clusters on it: they go with the last one.
+remove_agent_volumes() {
+    local name
+    [[ -z $(engine container ls --all --quiet --filter label=clusteria.cluster) ]] || return 0
+    [[ -z $(engine network ls --quiet --filter label=clusteria.cluster) ]] || return 0
+    engine volume ls --quiet --filter 'name=^clusteria-agent-' |
+        while read -r name; do engine volume rm "$name" </dev/null >/dev/null || true; done
 }
