@@ -63,7 +63,7 @@ fn short_lived(storage: &std::path::Path) -> Plan {
 
 fn shared_folder() -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt;
-    let folder = tempfile::Builder::new().prefix("ct-storage-").tempdir_in("/tmp").unwrap();
+    let folder = tempfile::Builder::new().prefix("ct-storage-").tempdir().unwrap();
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     folder
 }

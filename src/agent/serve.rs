@@ -140,7 +140,10 @@ fn hand_over(stream: &UnixStream, dialled: io::Result<OwnedFd>) {
 fn run_process(agent: &Agent, stream: &UnixStream, wanted: &Spawn) {
     let mut process = match spawn::spawn(agent, wanted) {
         Ok(process) => process,
-        Err(e) => return refuse(stream, RefusedKind::SpawnFailed, &e.to_string()),
+        Err(e) => {
+            let shell = &agent.user.account.shell;
+            return refuse(stream, RefusedKind::SpawnFailed, &format!("cannot start {shell}: {e}"));
+        }
     };
     let passed = std::mem::take(&mut process.descriptors);
     let borrowed: Vec<_> = passed.iter().map(AsFd::as_fd).collect();

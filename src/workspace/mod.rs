@@ -53,7 +53,7 @@ struct Inner {
 }
 
 impl Workspaces {
-    /// Reads the ledger; engines are asked once [`Workspaces::run`] runs.
+    /// Reads the ledger; engines are asked by [`Workspaces::start_watching`].
     ///
     /// # Errors
     /// [`StoreError`]

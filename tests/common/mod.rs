@@ -90,7 +90,7 @@ impl Cluster {
     /// Files, keys and users, but no gateway yet.
     pub fn prepare(plan: &Plan) -> Self {
         let name = format!("t-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let folder = tempfile::Builder::new().prefix("ct-").tempdir_in("/tmp").unwrap();
+        let folder = tempfile::Builder::new().prefix("ct-").tempdir().unwrap();
         let cluster = Self { name, folder, port: free_port(), gateway: None };
         fs::write(cluster.config(), cluster.config_text(plan)).unwrap();
         cluster.cli(&["hostkey"]).success();
