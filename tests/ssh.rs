@@ -291,6 +291,51 @@ fn targets_in_the_user_name_decide_where_one_lands() {
 }
 
 #[test]
+fn a_listener_bound_to_a_machine_means_that_machine() {
+    let cluster = Cluster::start(Plan { slots: vec![1, 3], bound_to: Some("gpu1"), ..Plan::default() });
+    let on = |address: &str, login: &str| {
+        let mut command = std::process::Command::new("ssh");
+        let user = login.split('+').next().unwrap();
+        command.args(cluster.options(user)).args([
+            "-p",
+            &cluster.port.to_string(),
+            &format!("{login}@{address}"),
+            "hostname",
+        ]);
+        run(&mut command, b"")
+    };
+    assert_eq!(on("127.0.0.2", "ada").success().stdout, "gpu1-1\n");
+    assert_eq!(on("127.0.0.1", "ada").success().stdout, "gpu1-1\n", "the same reservation by the other door");
+    let full = on("127.0.0.2", "bob");
+    assert!(full.status == 255 && full.stderr.contains("gpu1 is full"), "{}", full.stderr);
+    assert_eq!(on("127.0.0.2", "bob+gpu2/3").success().stdout, "gpu2-3\n", "a named target wins");
+}
+
+#[test]
+fn a_forward_alone_reserves_at_its_first_use() {
+    let cluster = Cluster::start(Plan::default());
+    let local = free_port();
+    let mut forward = cluster
+        .ssh("ada")
+        .option("-N")
+        .option(&format!("-L{local}:localhost:1"))
+        .command("")
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stream =
+        eventually("the forward listens", SOON, || std::net::TcpStream::connect(("127.0.0.1", local)).ok());
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    assert!(matches!(stream.read(&mut [0; 1]), Ok(0) | Err(_)), "nothing listens in a fresh container");
+    assert_eq!(cluster.status("ada")["reservation"]["state"], "active");
+    forward.kill().unwrap();
+    forward.wait().unwrap();
+    let off = Cluster::start(Plan { reservation: "auto_reserve = false", ..Plan::default() });
+    let refused = off.ssh("ada").run("true");
+    assert!(refused.status == 255 && refused.stderr.contains("must be chosen"), "{}", refused.stderr);
+}
+
+#[test]
 fn a_silent_client_is_cut_off_after_the_grace_time() {
     let cluster = Cluster::start(Plan { ssh: "login_grace = \"1s\"", ..Plan::default() });
     let mut silent = std::net::TcpStream::connect(("127.0.0.1", cluster.port)).unwrap();

@@ -1,6 +1,6 @@
 //! Where a channel's first request lands (design, section 5). Pure.
 
-use crate::reservation::{MachineName, Target, UserName};
+use crate::reservation::{MachineName, Target};
 
 /// The SSH user name, `user` or `user+target`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,12 +20,6 @@ impl Login {
             None => (name, Ok(listener.cloned().map_or(Target::Any, Target::Machine))),
         };
         Self { user: user.to_owned(), target }
-    }
-
-    /// Is this the login of that user?
-    #[must_use]
-    pub fn is(&self, user: &UserName) -> bool {
-        self.user == user.as_str()
     }
 }
 

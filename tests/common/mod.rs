@@ -46,6 +46,8 @@ pub struct Plan {
     pub image: &'static str,
     pub engine: String,
     pub users: &'static [&'static str],
+    /// A second listener on 127.0.0.2, bound to this machine.
+    pub bound_to: Option<&'static str>,
     /// More lines, by section: they replace nothing, so name keys that are not set here.
     pub ssh: &'static str,
     pub container: &'static str,
@@ -64,6 +66,7 @@ impl Default for Plan {
             image: IMAGE,
             engine: "unix:///var/run/docker.sock".into(),
             users: &["ada", "bob"],
+            bound_to: None,
             ssh: "",
             container: "",
             reservation: "",
@@ -110,8 +113,11 @@ impl Cluster {
 
     fn config_text(&self, plan: &Plan) -> String {
         let Plan { lifetime, warnings, grace, image, ssh, container, reservation, more, .. } = plan;
+        let bound = plan.bound_to.map_or(String::new(), |machine| {
+            format!(", {{ address = \"127.0.0.2:{}\", machine = \"{machine}\" }}", self.port)
+        });
         let mut text = format!(
-            "[cluster]\nname = \"{}\"\n\n[ssh]\nlisten = [\"127.0.0.1:{}\"]\n{ssh}\n\n[reservation]\n\
+            "[cluster]\nname = \"{}\"\n\n[ssh]\nlisten = [\"127.0.0.1:{}\"{bound}]\n{ssh}\n\n[reservation]\n\
              lifetime = \"{lifetime}\"\nwarnings = {warnings}\ngrace = \"{grace}\"\n{reservation}\n\n\
              [container]\nimage = \"{image}\"\n{container}\n\n[store]\npath = \"ledger/clusteria.db\"\n\
              runtime = \"run\"\n\n{more}\n",
