@@ -12,7 +12,11 @@ mod listener;
 mod menu_session;
 mod outgoing;
 mod pump;
+mod remote;
+mod remote_forward;
 mod session;
 mod tcp;
+mod visit;
+mod wire;
 
 pub use listener::{Listeners, ServeError};
