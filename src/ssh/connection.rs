@@ -396,19 +396,25 @@ impl Handler for Connection {
         rows: u32,
         width: u32,
         height: u32,
-        _session: &mut Session,
+        session: &mut Session,
     ) -> Result<(), Error> {
-        if let Some(inbox) = self.channels.inbox(channel) {
-            inbox.resize(size(columns, rows, width, height));
-        }
-        Ok(())
+        let size = size(columns, rows, width, height);
+        answer(self.channels.resize(channel, size), channel, session)
     }
 
-    async fn signal(&mut self, channel: ChannelId, signal: Sig, _: &mut Session) -> Result<(), Error> {
-        if let Some(inbox) = self.channels.inbox(channel) {
-            inbox.signal(Control::Signal(name_of(&signal).to_owned()));
-        }
-        Ok(())
+    async fn signal(&mut self, channel: ChannelId, signal: Sig, session: &mut Session) -> Result<(), Error> {
+        let signal = Control::Signal(name_of(&signal).to_owned());
+        answer(self.channels.signal(channel, signal), channel, session)
+    }
+
+    /// RFC 4335. How long it lasts is the serial line's affair.
+    async fn break_request(
+        &mut self,
+        channel: ChannelId,
+        _milliseconds: u32,
+        session: &mut Session,
+    ) -> Result<(), Error> {
+        answer(self.channels.signal(channel, Control::Break), channel, session)
     }
 }
 
