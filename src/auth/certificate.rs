@@ -205,7 +205,7 @@ fn read(path: &Path) -> Result<Vec<String>, AuthorityError> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let fingerprint = |line| match authorized_key::parse(line) {
         // What an authority's security key checked is not shown to us.
-        Ok(key) if fido::is_fido(&key.line) => Err(KeyError::Kind(key.line)),
+        Ok(key) if key.line.split(' ').any(fido::is_fido) => Err(KeyError::Kind(key.line)),
         Ok(key) => Ok(key.fingerprint),
         Err(error) => Err(error),
     };

@@ -21,7 +21,7 @@ const PACKET: u32 = 32 * 1024;
 const EVENTS: usize = 8;
 const MAX_AUTH_ATTEMPTS: usize = 20;
 /// Keepalives that may go unanswered.
-const KEEPALIVES: usize = 3;
+pub(super) const KEEPALIVES: usize = 3;
 
 /// Some clients look for `OpenSSH_` or two digits in a row before they ask for Unix-socket
 /// forwarding (npm ssh2's strictVendor): the version of the library has them, honestly.
