@@ -32,8 +32,8 @@ def in_order(port, user, key):
         got = client.asks(channel, name, *fields)
         assert got == answer, (name, fields, got)
     client.request(channel, "eow@openssh.com", reply=False)
-    client.is_alive()
     wait_for(client, b"ready")
+    client.is_alive()
     assert client.asks(channel, "signal", "USR1") == SUCCESS
     wait_for(client, b"got-signal")
     # All at once: the answers come in the order of the requests.
@@ -84,7 +84,7 @@ def on_the_connection(port, user, key):
         client.expect(answer)
         client.send(80, "no-such@example.org", False)
     client.send(90, "session", 1, 1000, 1000)
-    assert client.expect(OPEN_FAILED) == struct.pack(">II", 1, 1) + string(b"") + string(b"en")
+    assert client.expect(OPEN_FAILED)[:8] == struct.pack(">II", 1, 1)
     client.send(90, "no-such-channel@example.org", 2, 1000, 1000)
     assert client.expect(OPEN_FAILED)[:8] == struct.pack(">II", 2, 3)
     # What is not known is said to be so, with its number.
