@@ -17,6 +17,5 @@ mod remote_forward;
 mod session;
 mod tcp;
 mod visit;
-mod wire;
 
 pub use listener::{Listeners, ServeError};
