@@ -270,7 +270,8 @@ mod tests {
         assert_eq!(wrong(Shown { is_user: false, ..right.clone() }), Unfit::Host);
         assert_eq!(wrong(Shown { valid: (NOW + 1, NOW + 2), ..right.clone() }), Unfit::Time);
         assert_eq!(wrong(Shown { valid: (0, NOW), ..right.clone() }), Unfit::Time);
-        for principals in [vec![], vec![String::new()], vec!["bob".into()], vec!["ada ".into(), "Ada".into()]] {
+        for principals in [vec![], vec![String::new()], vec!["bob".into()], vec!["ada ".into(), "Ada".into()]]
+        {
             assert_eq!(wrong(Shown { principals: &principals, ..right.clone() }), Unfit::Principal);
         }
         assert_eq!(

@@ -28,9 +28,13 @@ mod tests {
 
     #[test]
     fn a_touch_is_always_demanded_and_verification_where_wanted() {
-        for (flags, touched, verified) in
-            [(0x00, false, false), (0x01, true, false), (0x04, false, false), (0x05, true, true), (0xff, true, true)]
-        {
+        for (flags, touched, verified) in [
+            (0x00, false, false),
+            (0x01, true, false),
+            (0x04, false, false),
+            (0x05, true, true),
+            (0xff, true, true),
+        ] {
             let signature = [vec![7; 64], vec![flags, 0, 0, 0, 9]].concat();
             assert_eq!(is_enough(&signature, false), touched, "{flags:#x}");
             assert_eq!(is_enough(&signature, true), verified, "{flags:#x}");

@@ -146,7 +146,9 @@ impl Authenticator {
     pub async fn key_demands_verification(&self, name: &str, fingerprint: &str) -> bool {
         let Ok(user) = name.parse::<UserName>() else { return true };
         let keys = logged(self.ledger.run(move |l| l.keys(&user)).await).unwrap_or_default();
-        keys.iter().find(|key| key.fingerprint == fingerprint).is_none_or(|key| demands_verification(&key.line))
+        keys.iter()
+            .find(|key| key.fingerprint == fingerprint)
+            .is_none_or(|key| demands_verification(&key.line))
     }
 
     async fn find_by_key(&self, name: &str, fingerprint: &str) -> Option<UserRecord> {

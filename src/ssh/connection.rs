@@ -159,7 +159,9 @@ impl Connection {
 
     /// Signing takes its time: not on the threads that carry everybody's bytes.
     fn prove_host_keys(&mut self, asked: Bytes, reply: GlobalReply, session: &Session) {
-        let (Some(id), Some(algorithm)) = (session.session_id(), session.host_key_algorithm()) else { return };
+        let (Some(id), Some(algorithm)) = (session.session_id(), session.host_key_algorithm()) else {
+            return;
+        };
         let Some(left) = self.proofs_left.checked_sub(1) else { return };
         self.proofs_left = left;
         let (id, algorithm, russh) = (id.to_vec(), algorithm.clone(), self.gateway.russh.clone());

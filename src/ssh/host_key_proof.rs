@@ -1,13 +1,13 @@
 //! All our host keys, announced and proven (OpenSSH's PROTOCOL section 2.5), so that clients learn the ones
 //! that they have not seen yet and a key can be replaced without frightening anybody.
 
+use russh::keys::signature::Signer;
+use russh::keys::ssh_encoding::Encode;
 use russh::keys::ssh_key::Signature;
 use russh::keys::ssh_key::private::KeypairData;
 use russh::keys::{Algorithm, HashAlg, PrivateKey};
-use russh::keys::ssh_encoding::Encode;
-use russh::keys::signature::Signer;
 
-use super::wire::Fields;
+use crate::wire::Fields;
 
 /// The announcement, which wants no answer.
 pub(super) const ANNOUNCE: &str = "hostkeys-00@openssh.com";
@@ -71,8 +71,8 @@ fn put(to: &mut Vec<u8>, field: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use russh::keys::ssh_encoding::Decode;
     use russh::keys::signature::Verifier;
+    use russh::keys::ssh_encoding::Decode;
 
     fn keys() -> Vec<PrivateKey> {
         let folder = tempfile::tempdir().unwrap();
@@ -101,7 +101,8 @@ mod tests {
         assert!(answers.is_over());
         let mut with_theirs = all.clone();
         with_theirs.extend(announcement(&theirs));
-        for refused in [with_theirs, all.repeat(2), Vec::new(), all[..all.len() - 1].to_vec(), vec![0xff; 9]] {
+        for refused in [with_theirs, all.repeat(2), Vec::new(), all[..all.len() - 1].to_vec(), vec![0xff; 9]]
+        {
             assert_eq!(prove(&ours, b"session", &negotiated, &refused), None);
         }
     }

@@ -207,7 +207,8 @@ async fn serve_connection(
     let authenticated = CancellationToken::new();
     // Whatever happens to this task, the connection's own tasks end with it.
     let _ends = end.clone().drop_guard();
-    let stream = ClientStream::new(tcp, end, gateway.config.ssh.keepalive.saturating_mul(1 + KEEPALIVES as u32));
+    let stream =
+        ClientStream::new(tcp, end, gateway.config.ssh.keepalive.saturating_mul(1 + KEEPALIVES as u32));
     let russh = gateway.russh.clone();
     let connection = Connection::new(gateway, peer, authenticated.clone());
     let serve = async { run_stream(russh, stream, connection).await?.await };

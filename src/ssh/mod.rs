@@ -21,6 +21,5 @@ mod seats;
 mod session;
 mod tcp;
 mod visit;
-mod wire;
 
 pub use listener::{Listeners, ServeError};

@@ -29,7 +29,13 @@ impl ClientStream {
     pub(super) fn new(tcp: TcpStream, end: CancellationToken, patience: Duration) -> Self {
         // Ours are small and at once; without it every reply in the key exchange costs 40 ms.
         let _ = tcp.set_nodelay(true);
-        Self { tcp, quick_reads: QUICK_READS, ended: Box::pin(end.cancelled_owned()), patience, stalled: None }
+        Self {
+            tcp,
+            quick_reads: QUICK_READS,
+            ended: Box::pin(end.cancelled_owned()),
+            patience,
+            stalled: None,
+        }
     }
 
     /// A client that reads nothing answers no keepalive either: without an end to it, it would stay for ever,

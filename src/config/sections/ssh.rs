@@ -14,7 +14,15 @@ use crate::reservation::MachineName;
 pub(super) const SSH: Section = Section {
     title: "[ssh]",
     key: "ssh",
-    keys: &["listen", "host_keys", "login_grace", "keepalive", "max_connections", "max_per_user", "max_startups"],
+    keys: &[
+        "listen",
+        "host_keys",
+        "login_grace",
+        "keepalive",
+        "max_connections",
+        "max_per_user",
+        "max_startups",
+    ],
     later: &[],
 };
 
