@@ -157,8 +157,7 @@ fn a_client_that_never_reads_is_let_go() {
 fn ten_thousand_connections_leave_room_for_others() {
     let mut siege = Siege::of("max_startups = 50");
     let (before, lines) = (memory(&siege.cluster), siege.cluster.log().lines().count());
-    let mut command =
-        script(&siege.cluster, "attacks.py", "ten_thousand_connections", "ada", &["50"]);
+    let mut command = script(&siege.cluster, "attacks.py", "ten_thousand_connections", "ada", &["50"]);
     let mut attack =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(attack.stdout.take().unwrap());

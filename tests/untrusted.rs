@@ -49,6 +49,8 @@ fn some_frames() -> Vec<Vec<u8>> {
 macro_rules! untrusted {
     ($name:ident, $seeds:expr) => {
         proptest! {
+            #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
             #[test]
             fn $name(
                 bytes in prop_oneof![proptest::collection::vec(any::<u8>(), 0..300), near($seeds)]
@@ -63,8 +65,16 @@ untrusted!(frames, some_frames());
 untrusted!(login, texts(&["ada", "ada+gpu1", "ada+gpu1/2", "+", "ada+gpu1/65536"]));
 untrusted!(
     command_line,
-    texts(&["clusteria status --json", "clusteria reserve 'gpu1/2'", "clusteria key add \"ssh-rsa x\\\"\"", "ls"])
+    texts(&[
+        "clusteria status --json",
+        "clusteria reserve 'gpu1/2'",
+        "clusteria key add \"ssh-rsa x\\\"\"",
+        "ls"
+    ])
 );
-untrusted!(key_line, texts(&[KEY, "verify-required sk-ssh-ed25519@openssh.com AAAA", "ssh-rsa AAAAB3NzaC1yc2E= x"]));
+untrusted!(
+    key_line,
+    texts(&[KEY, "verify-required sk-ssh-ed25519@openssh.com AAAA", "ssh-rsa AAAAB3NzaC1yc2E= x"])
+);
 untrusted!(config, texts(&[CONFIG, "[ssh]\nlisten = [{ address = \"x\" }]\n"]));
 untrusted!(menu_keys, texts(&["\x1b[A\x1b[1;5C\x1bOP", "\x1b[200~paste\x1b[201~", "é\u{1f600}q\x03"]));

@@ -104,10 +104,8 @@ const EXCUSED: [(&str, &str); 3] = [
 #[test]
 fn ssh_audit_finds_nothing_worse_than_info() {
     let cluster = Cluster::start(Plan::default());
-    let ran = run(
-        program("ssh-audit").args(["--json", "-p", &cluster.port.to_string()]).arg("127.0.0.1"),
-        b"",
-    );
+    let ran =
+        run(program("ssh-audit").args(["--json", "-p", &cluster.port.to_string()]).arg("127.0.0.1"), b"");
     let found: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{ran:?}"));
     let mut algorithms = 0;
     for kind in ["kex", "key", "enc", "mac"] {

@@ -248,7 +248,8 @@ def never_reads(port, user, key, patience):
         raise EOFError()
 
     client.transport.packetizer.read_message = stuck
-    raw = client.transport.sock
+    # paramiko closes its own descriptor when its thread ends.
+    raw = socket.socket(fileno=os.dup(client.transport.sock.fileno()))
     time.sleep(float(patience) + 3)
     # What is in the kernel's buffers is left; after it the connection must be over.
     release.append(True)
