@@ -313,7 +313,7 @@ impl Handler for Connection {
         self.seat = self.gateway.seats.take(guest.identity.user().clone());
         if self.seat.is_none() {
             let words = Line::TooManyConnections.say(Lang::default());
-            session.disconnect(Disconnect::TooManyConnections, &words, "")?;
+            return session.disconnect(Disconnect::TooManyConnections, &words, "");
         }
         session.notify(ANNOUNCE, &announcement(&self.gateway.russh.keys))
     }
