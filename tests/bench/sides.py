@@ -59,7 +59,7 @@ class Sides:
         port = free_port()
         config = f"{self.folder}/clusteria.toml"
         with open(config, "w") as f:
-            f.write(f'[cluster]\nname = "{CLUSTER}"\n[ssh]\nlisten = ["127.0.0.1:{port}"]\nmax_per_user = 6000\nmax_connections = 8000\n'
+            f.write(f'[cluster]\nname = "{CLUSTER}"\n[ssh]\nlisten = ["127.0.0.1:{port}"]\nmax_per_user = 6000\nmax_connections = 8000\nmax_startups = 8000\n'
                     f'[container]\nimage = "{IMAGE}"\nshm = "4GiB"\n[store]\npath = "l.db"\nruntime = "run"\n'
                     f'[[machine]]\nname = "gpu1"\n[[machine.slot]]\n[[machine.slot]]\n')
         people = [w for name in ("ada", "bob") for w in (["user", "add", name, "--no-password"],
