@@ -67,6 +67,11 @@ pub enum Request {
         /// Milliseconds between SIGTERM and SIGKILL.
         grace_ms: u64,
     },
+    /// Say something on every terminal. Answered with [`Reply::Done`].
+    Say {
+        /// One printable line.
+        words: String,
+    },
 }
 
 /// A process to start, as the user.

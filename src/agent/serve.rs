@@ -123,6 +123,10 @@ fn answer(agent: &Agent, stream: UnixStream, request: Request) {
             send(Reply::Done);
             agent.door.attend(agent, stream);
         }
+        Request::Say { words } => {
+            agent.terminals.say_plain(&words);
+            send(Reply::Done);
+        }
         Request::Stop { grace_ms } => {
             send(Reply::Done);
             agent.end.begin(agent, Why::Stopped, Duration::from_millis(grace_ms));

@@ -1,7 +1,6 @@
 //! One connection: russh's callbacks, translated into what the channels' tasks understand.
 //! No callback waits for a container or for a consumer.
 
-use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -17,17 +16,20 @@ use super::channels::Channels;
 use super::forward::{self, Dial};
 use super::landing::Login;
 use super::listener::{Gateway, Seat};
+use super::login::{Step, Talk};
 use super::outgoing::Outgoing;
 use super::session::{Asked, Session as ClientSession};
 use crate::agent::protocol::{Control, Pty, WindowSize};
-use crate::auth::Identity;
+use crate::audit::Event;
+use crate::auth::{Denial, Identity};
+use crate::config::AuthMethod;
 use crate::reservation::MachineName;
+use crate::text::login::{Login as LoginText, in_both};
 use crate::text::session::Line;
 use crate::text::{Lang, Say};
 
 /// Longest TERM that is passed on.
 const MAX_TERM: usize = 64;
-const PASSWORD_PROMPT: &str = "Password: ";
 
 /// Both ends of the TCP connection, and what the listener stands for.
 #[derive(Debug, Clone)]
@@ -49,6 +51,7 @@ pub(super) struct Connection {
     gateway: Arc<Gateway>,
     peer: Peer,
     guest: Option<Guest>,
+    talk: Talk,
     seat: Option<Seat>,
     authenticated: CancellationToken,
     channels: Arc<Channels>,
@@ -62,7 +65,15 @@ impl Drop for Connection {
 
 impl Connection {
     pub(super) fn new(gateway: Arc<Gateway>, peer: Peer, authenticated: CancellationToken) -> Self {
-        Self { gateway, peer, guest: None, seat: None, authenticated, channels: Arc::default() }
+        Self {
+            gateway,
+            peer,
+            guest: None,
+            talk: Talk::default(),
+            seat: None,
+            authenticated,
+            channels: Arc::default(),
+        }
     }
 
     fn login(&self, name: &str) -> Login {
@@ -70,21 +81,14 @@ impl Connection {
     }
 
     /// The only place where a connection gets a guest: from an identity that `auth` has made.
-    fn admit(&mut self, login: Login, identity: Option<Identity>, method: &str) -> Auth {
-        let Some(identity) = identity else {
-            tracing::info!(client = %self.peer.client, user = crate::text::printable(&login.user), method,
-                "login refused");
-            return Auth::reject();
-        };
-        tracing::info!(client = %self.peer.client, user = %identity.user(), method, "login");
-        self.guest = Some(Guest { identity, login, peer: self.peer.clone() });
-        Auth::Accept
-    }
-
-    async fn check_password(&mut self, name: &str, password: &str, method: &str) -> Auth {
-        let login = self.login(name);
-        let identity = self.gateway.auth.password(&login.user, password).await;
-        self.admit(login, identity, method)
+    fn admit(&mut self, login: Login, step: Step) -> Auth {
+        match step {
+            Step::In(identity) => {
+                self.guest = Some(Guest { identity, login, peer: self.peer.clone() });
+                Auth::Accept
+            }
+            Step::Say(auth) => auth,
+        }
     }
 
     fn start(&self, channel: ChannelId, asked: Asked, session: &mut Session) -> Result<(), Error> {
@@ -92,6 +96,11 @@ impl Connection {
             return session.channel_failure(channel);
         };
         session.channel_success(channel)?;
+        self.gateway.audit.note(Event::Channel {
+            user: guest.identity.user().clone(),
+            source: self.peer.client,
+            kind: asked.kind(),
+        });
         let client = ClientSession {
             gateway: self.gateway.clone(),
             guest: guest.clone(),
@@ -111,6 +120,12 @@ impl Connection {
         if self.channels.is_full() {
             return;
         }
+        self.gateway.audit.note(Event::Forward {
+            user: guest.identity.user().clone(),
+            source: self.peer.client,
+            kind: "to the container",
+            target: dial.to_string(),
+        });
         let inbox = self.channels.add_forward(channel.id());
         let (_, write) = channel.split();
         let forward = forward::Forward {
@@ -149,8 +164,22 @@ fn size(columns: u32, rows: u32, width: u32, height: u32) -> WindowSize {
 impl Handler for Connection {
     type Error = Error;
 
+    async fn auth_none(&mut self, user: &str) -> Result<Auth, Error> {
+        let login = self.login(user);
+        let step = self.talk.none(&self.gateway.auth, &login, self.peer.client).await;
+        Ok(self.admit(login, step))
+    }
+
+    /// Before anybody has said who they are: the only words that every client shows.
+    async fn authentication_banner(&mut self) -> Result<Option<String>, Error> {
+        let refused = self.gateway.auth.refused_for(None, self.peer.client.ip());
+        Ok(refused.map(|time| in_both(&LoginText::Denied(Denial::Later(time)))))
+    }
+
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Error> {
-        Ok(self.check_password(user, password, "password").await)
+        let login = self.login(user);
+        let step = self.talk.password(&self.gateway.auth, &login, self.peer.client, password).await;
+        Ok(self.admit(login, step))
     }
 
     async fn auth_keyboard_interactive<'a>(
@@ -159,21 +188,23 @@ impl Handler for Connection {
         _submethods: &str,
         response: Option<Response<'a>>,
     ) -> Result<Auth, Error> {
-        let Some(answer) = response.and_then(|mut answers| answers.next()) else {
-            return Ok(Auth::Partial {
-                name: Cow::Borrowed(""),
-                instructions: Cow::Borrowed(""),
-                prompts: Cow::Borrowed(&[(Cow::Borrowed(PASSWORD_PROMPT), false)]),
-            });
+        let login = self.login(user);
+        let (auth, peer) = (&self.gateway.auth, self.peer.client);
+        let step = match response {
+            None => self.talk.ask(auth, &login, peer),
+            Some(mut answers) => {
+                let typed = answers.next().map(|typed| String::from_utf8_lossy(&typed).into_owned());
+                self.talk.answer(auth, &login, peer, typed.as_deref()).await
+            }
         };
-        let password = String::from_utf8_lossy(&answer).into_owned();
-        Ok(self.check_password(user, &password, "keyboard-interactive").await)
+        Ok(self.admit(login, step))
     }
 
     /// An offered key proves nothing: this only says whether signing with it is worth the while.
     async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Error> {
         let login = self.login(user);
         let known = !is_fido(offer.public_key)
+            && self.gateway.auth.allows(AuthMethod::PublicKey)
             && self.gateway.auth.key_is_known(&login.user, &fingerprint(offer.public_key)).await;
         Ok(if known { Auth::Accept } else { Auth::reject() })
     }
@@ -181,12 +212,12 @@ impl Handler for Connection {
     /// russh has verified the signature.
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Error> {
         let login = self.login(user);
-        let identity = if is_fido(key.public_key) {
-            None
-        } else {
-            self.gateway.auth.verified_key(&login.user, &fingerprint(key.public_key)).await
-        };
-        Ok(self.admit(login, identity, "publickey"))
+        if is_fido(key.public_key) {
+            return Ok(Auth::reject());
+        }
+        let print = fingerprint(key.public_key);
+        let step = self.talk.key(&self.gateway.auth, &login, self.peer.client, &print).await;
+        Ok(self.admit(login, step))
     }
 
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Error> {

@@ -56,9 +56,6 @@ impl<'a> Menu<'a> {
         let user = session.guest.identity.user();
         let desk = session.gateway.workspaces.desk();
         let (view, last) = desk.read(|book| (book.view(Timestamp::now()), book.last_of(user).cloned()));
-        let find = |name: &str| session.env.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
-        let locale = find("LC_ALL").or_else(|| find("LC_CTYPE")).or_else(|| find("LANG")).unwrap_or_default();
-        let palette = Palette::for_terminal(&pty.term, locale, find("NO_COLOR").is_some());
         let mut notices: Vec<String> =
             session.gateway.config.cluster.motd.iter().map(|m| printable(m)).collect();
         notices.extend(last.map(|ended| Line::LastEnded(&ended).say(session.lang)));
@@ -67,7 +64,7 @@ impl<'a> Menu<'a> {
         Self {
             session,
             model: Model::new(view, user, session.lang).with_notice(notice),
-            screen: Screen::new(pty.size.columns, pty.size.rows, palette),
+            screen: Screen::new(pty.size.columns, pty.size.rows, palette(session, pty)),
             keys: KeyDecoder::new(),
             lease: None,
         }
@@ -161,6 +158,13 @@ impl<'a> Menu<'a> {
             Err(refusal) => self.fail(&refusal),
         }
     }
+}
+
+/// What the client's terminal can show, by what it has told of it.
+pub(super) fn palette(session: &Session, pty: &Pty) -> Palette {
+    let find = |name: &str| session.env.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+    let locale = find("LC_ALL").or_else(|| find("LC_CTYPE")).or_else(|| find("LANG")).unwrap_or_default();
+    Palette::for_terminal(&pty.term, locale, find("NO_COLOR").is_some())
 }
 
 fn refused(session: &Session, refusal: &Refusal) -> String {

@@ -3,16 +3,19 @@
 
 mod algorithms;
 mod channels;
+mod charter_session;
 mod connection;
 mod forward;
 pub mod host_keys;
 mod inbox;
 pub mod landing;
 mod listener;
+mod login;
 mod menu_session;
 mod outgoing;
 mod pump;
 mod session;
 mod tcp;
+mod typed;
 
 pub use listener::{Listeners, ServeError};
