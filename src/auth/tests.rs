@@ -109,12 +109,7 @@ async fn a_second_factor_is_asked_for_made_and_taken_once() {
     let now = || u64::try_from(Timestamp::now().as_second()).unwrap();
     let Login::Half(half) = f.auth.password(who("ada"), "right").await else { panic!("one was enough") };
     let secret = half.to_enrol().unwrap().to_owned();
-    let code = |secret: &str, at: u64| {
-        (0..1_000_000)
-            .map(|n| format!("{n:06}"))
-            .find(|c| totp::step_of(secret, c, at) == Some(at / 30))
-            .unwrap()
-    };
+    let code = |secret: &str, at: u64| totp::code(secret, at).unwrap();
     assert!(matches!(f.auth.code(who("ada"), half.clone(), "000").await, Login::Out(Denial::Wrong)));
     let right = code(&secret, now());
     assert!(is_in(&f.auth.code(who("ada"), half, &right).await, "ada"));

@@ -39,6 +39,12 @@ pub fn step_of(secret: &str, code: &str, unix_seconds: u64) -> Option<u64> {
     fitting.last().copied()
 }
 
+/// The code of a moment: what an application shows then.
+#[must_use]
+pub fn code(secret: &str, unix_seconds: u64) -> Option<String> {
+    code_at(&from_base32(secret)?, unix_seconds / STEP)
+}
+
 /// What applications read from a picture.
 #[must_use]
 pub fn uri(issuer: &str, user: &str, secret: &str) -> String {

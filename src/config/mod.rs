@@ -136,6 +136,8 @@ pub struct Ldap {
     pub group: Option<String>,
     /// The group (its DN) of administrators.
     pub admin_group: Option<String>,
+    /// How long an entry that was found is believed without asking again.
+    pub cache: Duration,
     /// The attribute with public keys; empty for none.
     pub key_attribute: String,
     /// The attribute with the user id; without it the ledger gives one.

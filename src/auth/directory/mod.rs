@@ -21,8 +21,6 @@ use crate::reservation::UserName;
 const AT_ONCE: usize = 8;
 /// A directory that did not answer is left alone for a while: people are refused at once.
 const REST: Duration = Duration::from_secs(5);
-/// How long an entry is believed: an editor opens several connections in a moment.
-const BELIEVED: Duration = Duration::from_secs(30);
 /// Entries believed at once.
 const MOST_BELIEVED: usize = 1024;
 /// Connecting, binding, searching for the entry and for its groups: so many steps have a limit of their own.
@@ -155,7 +153,7 @@ impl Inner {
     fn believed(&self, user: &UserName) -> Option<Option<Entry>> {
         let state = self.state();
         let (since, entry) = state.believed.get(user)?;
-        (since.elapsed() < BELIEVED).then(|| entry.clone())
+        (since.elapsed() < self.rules.cache).then(|| entry.clone())
     }
 
     fn believe(&self, user: &UserName, entry: Option<Entry>) {

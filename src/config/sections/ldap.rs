@@ -15,6 +15,7 @@ pub(super) const LDAP: Section = Section {
         "urls",
         "ca",
         "timeout",
+        "cache",
         "user_dn",
         "base",
         "filter",
@@ -29,12 +30,14 @@ pub(super) const LDAP: Section = Section {
 };
 
 const TIMEOUTS: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(20);
+const LONGEST_CACHE: Duration = Duration::from_secs(600);
 const LONGEST: usize = 512;
 
 pub(super) fn ldap(table: &mut Table<'_, '_>, folder: &Path) -> Ldap {
     let urls = table.required("urls", "[\"ldaps://ldap.example.org\"]").map(urls).unwrap_or_default();
     let ca = table.take("ca").and_then(|value| value.path(folder));
     let timeout = table.take("timeout").and_then(|value| value.duration(TIMEOUTS));
+    let cache = table.take("cache").and_then(|value| value.duration(Duration::ZERO..=LONGEST_CACHE));
     let entry = entry(table, folder);
     let mut line = |key| table.take(key).and_then(|value| value.line(LONGEST));
     let (group, admin_group) = (line("group"), line("admin_group"));
@@ -45,6 +48,7 @@ pub(super) fn ldap(table: &mut Table<'_, '_>, folder: &Path) -> Ldap {
         urls,
         ca,
         timeout: timeout.unwrap_or(Duration::from_secs(3)),
+        cache: cache.unwrap_or(Duration::from_secs(30)),
         entry,
         group,
         admin_group,
