@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::account::User;
+use super::rights::as_user;
 
 /// For each address of a name.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -37,25 +38,8 @@ fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok((host, port).to_socket_addrs()?.collect())
 }
 
-/// Connects to a Unix socket with the user's rights, in a thread that has no others and ends after it.
+/// Connects to a Unix socket with the user's rights.
 pub(super) fn unix(path: &str, user: &User) -> io::Result<OwnedFd> {
-    let (path, user) = (path.to_owned(), user.clone());
-    let connect = move || {
-        become_user_in_this_thread(&user)?;
-        UnixStream::connect(path).map(OwnedFd::from)
-    };
-    let thread = std::thread::Builder::new().stack_size(super::run::STACK).spawn(connect)?;
-    thread.join().unwrap_or_else(|_| Err(io::Error::other("the dialling thread failed")))
-}
-
-/// Raw system calls change one thread only, where libc's functions would change the whole agent.
-fn become_user_in_this_thread(user: &User) -> io::Result<()> {
-    let (uid, gid) = (user.account.uid, user.account.gid);
-    let check = |result: libc::c_long| if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) };
-    // SAFETY: pointer and length describe `groups`, which lives across the call.
-    check(unsafe { libc::syscall(libc::SYS_setgroups, user.groups.len(), user.groups.as_ptr()) })?;
-    // SAFETY: plain integers.
-    check(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) })?;
-    // SAFETY: plain integers.
-    check(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) })
+    let path = path.to_owned();
+    as_user(user, move || UnixStream::connect(path).map(OwnedFd::from))
 }

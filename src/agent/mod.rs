@@ -5,18 +5,23 @@
 
 pub mod protocol;
 
+mod accepted;
 mod account;
 mod clock;
 mod descriptors;
 mod dial;
 pub mod door;
 mod end;
+mod listen;
 mod modes;
+mod own_path;
 mod pty;
 mod reaper;
+mod rights;
 mod run;
 mod serve;
 mod spawn;
 mod terminals;
+mod x11;
 
 pub use run::{RunError, run};

@@ -6,6 +6,10 @@
 //! both ways         Control frames (gateway) and Event frames (agent), until either side closes
 //! ```
 //!
+//! A listener in the container is a conversation of its own: each connection that it accepts is announced
+//! with a token ([`Event::Accepted`]) and fetched by [`Request::Take`] on a conversation of its own. The
+//! gateway's closing of its half ends the listener; the agent closes when nobody listens any more.
+//!
 //! A frame is a big-endian `u32` length and that many bytes of postcard. A request is at most
 //! [`MAX_REQUEST`] bytes, every other frame at most [`MAX_FRAME`]. The gateway's closing of the
 //! connection means that its client is gone.
@@ -67,10 +71,43 @@ pub enum Request {
         /// Milliseconds between SIGTERM and SIGKILL.
         grace_ms: u64,
     },
+    /// Listen, with the user's rights. Answered with [`Reply::Listening`]; then [`Event::Accepted`].
+    Listen(Listen),
+    /// Hand over a connection that was announced. Answered with [`Reply::Connected`].
+    Take {
+        /// From [`Event::Accepted`].
+        token: u64,
+    },
     /// Say something on every terminal. Answered with [`Reply::Done`].
     Say {
         /// One printable line.
         words: String,
+    },
+}
+
+/// Where to listen in the container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Listen {
+    /// A TCP port of the loopback addresses, as sshd's `GatewayPorts no` has it. 0 is any free one.
+    Tcp {
+        /// Port.
+        port: u16,
+    },
+    /// A Unix socket that must not exist yet, mode 0600.
+    Unix {
+        /// Path in the container.
+        path: String,
+    },
+    /// A socket for the client's ssh-agent, in a directory of its own that goes with it.
+    AgentSocket,
+    /// An X11 display (RFC 4254 section 6.3) with this authorisation, noted in the user's `.Xauthority`.
+    X11 {
+        /// `MIT-MAGIC-COOKIE-1`
+        protocol: String,
+        /// The cookie in hexadecimal.
+        cookie: String,
+        /// Screen number.
+        screen: u32,
     },
 }
 
@@ -146,6 +183,13 @@ pub enum Reply {
         /// Why, in the operating system's words.
         detail: String,
     },
+    /// Somebody listens.
+    Listening {
+        /// A socket's path, or the value for DISPLAY; empty for a TCP port.
+        place: String,
+        /// The TCP port, or 0.
+        port: u16,
+    },
 }
 
 /// Why the agent refused.
@@ -163,6 +207,8 @@ pub enum RefusedKind {
     TooMany,
     /// The reservation is ending.
     Ending,
+    /// Nobody can listen there.
+    ListenFailed,
 }
 
 /// Gateway to agent, after the reply.
@@ -212,6 +258,15 @@ pub enum Event {
         arguments: Vec<String>,
         /// The caller's locale (`LC_ALL`, `LC_MESSAGES` or `LANG`).
         locale: String,
+    },
+    /// Somebody has connected to a listener.
+    Accepted {
+        /// To be named by [`Request::Take`], soon.
+        token: u64,
+        /// The other end's address; empty for a Unix socket.
+        address: String,
+        /// The other end's port, or 0.
+        port: u16,
     },
 }
 

@@ -8,6 +8,7 @@ use std::{fs, io, thread};
 
 use nix::sys::signal::{SigSet, Signal};
 
+use super::accepted::Accepted;
 use super::account::{self, User};
 use super::clock::Deadline;
 use super::door::Door;
@@ -92,6 +93,7 @@ impl Agent {
             reaper: Reaper::default(),
             terminals: Terminals::default(),
             door: Door::default(),
+            accepted: Accepted::default(),
             end: End::default(),
             conversations: std::sync::atomic::AtomicUsize::new(0),
         }

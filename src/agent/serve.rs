@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use super::accepted::Accepted;
 use super::account::User;
 use super::door::Door;
 use super::end::{End, Why};
@@ -20,7 +21,7 @@ use super::protocol::{
 use super::reaper::Reaper;
 use super::run::{RunError, STACK};
 use super::terminals::Terminals;
-use super::{descriptors, dial, pty, spawn};
+use super::{descriptors, dial, listen, pty, spawn};
 
 /// Simultaneous conversations.
 const MAX_CONVERSATIONS: usize = 4096;
@@ -35,6 +36,7 @@ pub(super) struct Agent {
     pub(super) reaper: Reaper,
     pub(super) terminals: Terminals,
     pub(super) door: Door,
+    pub(super) accepted: Accepted,
     pub(super) end: End,
     pub(super) conversations: AtomicUsize,
 }
@@ -71,7 +73,7 @@ pub(super) fn accept(
     }
 }
 
-fn refuse(stream: &UnixStream, kind: RefusedKind, detail: &str) {
+pub(super) fn refuse(stream: &UnixStream, kind: RefusedKind, detail: &str) {
     let _ = descriptors::send(stream, &Reply::Refused { kind, detail: detail.to_owned() }, &[]);
 }
 
@@ -126,6 +128,11 @@ fn answer(agent: &Agent, stream: UnixStream, request: Request) {
         Request::Say { words } => {
             agent.terminals.say_plain(&words);
             send(Reply::Done);
+        }
+        Request::Listen(wanted) => listen::serve(agent, &stream, &wanted),
+        Request::Take { token } => {
+            let gone = || io::Error::new(io::ErrorKind::NotFound, "that connection is gone");
+            hand_over(&stream, agent.accepted.take(token).ok_or_else(gone));
         }
         Request::Stop { grace_ms } => {
             send(Reply::Done);

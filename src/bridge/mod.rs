@@ -13,10 +13,12 @@ use crate::agent::protocol::{Control, Event, FrameError, MAX_FRAME, RefusedKind,
 
 mod frames;
 mod link;
+mod listen;
 mod stream;
 
 use frames::{read_frame, write_frame};
 use link::AgentLink;
+pub use listen::{Accepted, Listener, listen, take};
 pub use stream::FdStream;
 
 /// The agent's own limit for a connection is 10 s for each address; everything else is quicker.
@@ -122,7 +124,7 @@ impl ExitWatch {
                 let name = signal.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
                 Exit::Signal { name, core }
             }
-            Ok(Event::Ask { .. }) | Err(_) => Exit::Lost,
+            Ok(_) | Err(_) => Exit::Lost,
         }
     }
 }

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use russh::server::Msg;
 use russh::{ChannelId, ChannelWriteHalf};
+use tokio::sync::Notify;
 
 use super::inbox::Inbox;
+use super::remote::X11;
 use crate::agent::protocol::Pty;
 
 /// sshd has no limit for forwards; this one only bounds what one connection can make us hold.
@@ -21,6 +23,8 @@ pub(super) struct Waiting {
     pub(super) write: ChannelWriteHalf<Msg>,
     pub(super) pty: Option<Pty>,
     pub(super) env: Vec<(String, String)>,
+    pub(super) wants_agent: bool,
+    pub(super) x11: Option<X11>,
 }
 
 struct Entry {
@@ -32,6 +36,8 @@ struct Entry {
 pub(super) struct Channels {
     entries: Mutex<HashMap<ChannelId, Entry>>,
     menus: AtomicUsize,
+    /// Rung when a session has asked for its program.
+    asked: Notify,
 }
 
 impl Channels {
@@ -45,7 +51,7 @@ impl Channels {
 
     /// A new session channel.
     pub(super) fn add_session(&self, write: ChannelWriteHalf<Msg>) {
-        let waiting = Waiting { write, pty: None, env: Vec::new() };
+        let waiting = Waiting { write, pty: None, env: Vec::new(), wants_agent: false, x11: None };
         let id = waiting.write.id();
         let entry = Entry { inbox: Arc::default(), waiting: Some(waiting) };
         self.with(|entries| entries.insert(id, entry));
@@ -59,14 +65,33 @@ impl Channels {
         inbox
     }
 
-    /// Notes the terminal. False when it is too late for that.
+    /// Notes something for the program to come. False when it is too late for that.
+    fn note(&self, id: ChannelId, note: impl FnOnce(&mut Waiting) -> bool) -> bool {
+        self.with(|entries| entries.get_mut(&id).and_then(|e| e.waiting.as_mut()).is_some_and(note))
+    }
+
+    /// Notes the terminal, once.
     pub(super) fn set_pty(&self, id: ChannelId, pty: Pty) -> bool {
-        self.with(|entries| match entries.get_mut(&id).and_then(|e| e.waiting.as_mut()) {
-            Some(waiting) if waiting.pty.is_none() => {
-                waiting.pty = Some(pty);
-                true
-            }
-            _ => false,
+        self.note(id, |waiting| {
+            let is_first = waiting.pty.is_none();
+            waiting.pty.get_or_insert(pty);
+            is_first
+        })
+    }
+
+    /// Notes that the client lends its ssh-agent.
+    pub(super) fn set_agent(&self, id: ChannelId) -> bool {
+        self.note(id, |waiting| {
+            waiting.wants_agent = true;
+            true
+        })
+    }
+
+    /// Notes that the client lends its display.
+    pub(super) fn set_x11(&self, id: ChannelId, x11: X11) -> bool {
+        self.note(id, |waiting| {
+            waiting.x11 = Some(x11);
+            true
         })
     }
 
@@ -75,28 +100,46 @@ impl Channels {
         if !is_accepted(name) || value.len() > MAX_ENV_BYTES || value.contains('\0') {
             return false;
         }
-        self.with(|entries| match entries.get_mut(&id).and_then(|e| e.waiting.as_mut()) {
-            Some(waiting) if waiting.env.len() < MAX_ENV => {
+        self.note(id, |waiting| {
+            let has_room = waiting.env.len() < MAX_ENV;
+            if has_room {
                 waiting.env.push((name.to_owned(), value.to_owned()));
-                true
             }
-            _ => false,
+            has_room
         })
     }
 
     /// Starts a session: what was noted, and where its input arrives. Once only.
     pub(super) fn start(&self, id: ChannelId) -> Option<(Waiting, Arc<Inbox>)> {
+        self.asked.notify_waiters();
         self.with(|entries| {
             let entry = entries.get_mut(&id)?;
             Some((entry.waiting.take()?, entry.inbox.clone()))
         })
     }
 
+    /// Waits until a session asks for its program.
+    pub(super) async fn session_asked(&self) {
+        self.asked.notified().await;
+    }
+
     pub(super) fn inbox(&self, id: ChannelId) -> Option<Arc<Inbox>> {
         self.with(|entries| entries.get(&id).map(|entry| entry.inbox.clone()))
     }
 
-    /// Forgets a channel and tells its task.
+    /// The client has closed a channel: tells its task, which forgets the channel when it is done.
+    pub(super) fn close(&self, id: ChannelId) {
+        self.with(|entries| {
+            if let Some(entry) = entries.get(&id) {
+                entry.inbox.close();
+                if entry.waiting.is_some() {
+                    entries.remove(&id);
+                }
+            }
+        });
+    }
+
+    /// Forgets a channel.
     pub(super) fn remove(&self, id: ChannelId) {
         if let Some(entry) = self.with(|entries| entries.remove(&id)) {
             entry.inbox.close();

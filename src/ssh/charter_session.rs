@@ -16,10 +16,10 @@ const ESCAPE_PAUSE: Duration = Duration::from_millis(50);
 
 /// Shows it. True when the user has accepted; what cannot be noted is refused in words.
 pub(super) async fn ask(session: &Session, pty: &Pty) -> bool {
-    let user = session.guest.identity.user();
-    let charter = &session.gateway.door.charter;
+    let user = session.visit().guest.identity.user();
+    let charter = &session.visit().gateway.door.charter;
     let Some(text) = charter.text(session.lang) else { return true };
-    let cluster = &session.gateway.config.cluster.name;
+    let cluster = &session.visit().gateway.config.cluster.name;
     let page = CharterPage::new(cluster, user, text, session.lang);
     let mut screen = Screen::new(pty.size.columns, pty.size.rows, palette(session, pty));
     let entered = screen.enter();

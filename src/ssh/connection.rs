@@ -7,20 +7,22 @@ use std::sync::Arc;
 use bytes::Bytes;
 use russh::keys::{HashAlg, PublicKey};
 use russh::server::{
-    Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
+    Auth, ChannelOpenHandle, GlobalReply, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
 };
 use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, Error, Pty as Mode, Sig};
 use tokio_util::sync::CancellationToken;
 
 use super::channels::Channels;
-use super::forward::{self, Dial};
+use super::forward::{Dial, Forward};
 use super::landing::Login;
 use super::listener::{Gateway, Seat};
 use super::login::{Step, Talk};
 use super::outgoing::Outgoing;
+use super::remote::{Remote, X11};
+use super::remote_forward::{RemoteForwards, Spot};
 use super::session::{Asked, Session as ClientSession};
+use super::visit::Visit;
 use crate::agent::protocol::{Control, Pty, WindowSize};
-use crate::audit::Event;
 use crate::auth::{Denial, Identity};
 use crate::config::AuthMethod;
 use crate::reservation::MachineName;
@@ -55,16 +57,23 @@ pub(super) struct Connection {
     seat: Option<Seat>,
     authenticated: CancellationToken,
     channels: Arc<Channels>,
+    /// Since the login.
+    remote: Option<Arc<Remote>>,
+    forwards: Arc<RemoteForwards>,
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         self.channels.close_all();
+        if let Some(remote) = &self.remote {
+            remote.over.cancel();
+        }
     }
 }
 
 impl Connection {
     pub(super) fn new(gateway: Arc<Gateway>, peer: Peer, authenticated: CancellationToken) -> Self {
+        let (channels, forwards) = <_>::default();
         Self {
             gateway,
             peer,
@@ -72,7 +81,9 @@ impl Connection {
             talk: Talk::default(),
             seat: None,
             authenticated,
-            channels: Arc::default(),
+            channels,
+            remote: None,
+            forwards,
         }
     }
 
@@ -92,49 +103,35 @@ impl Connection {
     }
 
     fn start(&self, channel: ChannelId, asked: Asked, session: &mut Session) -> Result<(), Error> {
-        let (Some(guest), Some((waiting, inbox))) = (&self.guest, self.channels.start(channel)) else {
+        let (Some(remote), Some((waiting, inbox))) = (&self.remote, self.channels.start(channel)) else {
             return session.channel_failure(channel);
         };
         session.channel_success(channel)?;
-        self.gateway.audit.note(Event::Channel {
-            user: guest.identity.user().clone(),
-            source: self.peer.client,
-            kind: asked.kind(),
-        });
+        remote.visit.note_channel(asked.kind());
         let client = ClientSession {
-            gateway: self.gateway.clone(),
-            guest: guest.clone(),
+            remote: remote.clone(),
             lang: Lang::from_locale(locale(&waiting.env)),
             pty: waiting.pty,
             env: waiting.env,
+            wants_agent: waiting.wants_agent,
+            x11: waiting.x11,
             outgoing: Outgoing::new(waiting.write, session.handle()),
             inbox,
-            channels: self.channels.clone(),
         };
         self.gateway.tasks.spawn(client.run(asked));
         Ok(())
     }
 
     fn forward(&self, channel: Channel<Msg>, dial: Dial, reply: ChannelOpenHandle, session: &Session) {
-        let Some(guest) = &self.guest else { return };
+        let Some(remote) = &self.remote else { return };
         if self.channels.is_full() {
             return;
         }
-        self.gateway.audit.note(Event::Forward {
-            user: guest.identity.user().clone(),
-            source: self.peer.client,
-            kind: "to the container",
-            target: dial.to_string(),
-        });
+        remote.visit.note_forward("to the container", dial.to_string());
         let inbox = self.channels.add_forward(channel.id());
         let (_, write) = channel.split();
-        let forward = forward::Forward {
-            gateway: self.gateway.clone(),
-            guest: guest.clone(),
-            outgoing: Outgoing::new(write, session.handle()),
-            inbox,
-            channels: self.channels.clone(),
-        };
+        let visit = remote.visit.clone();
+        let forward = Forward { visit, outgoing: Outgoing::new(write, session.handle()), inbox };
         self.gateway.tasks.spawn(forward.run(dial, reply));
     }
 }
@@ -145,6 +142,10 @@ fn locale(env: &[(String, String)]) -> &str {
         .iter()
         .find_map(|name| env.iter().find(|(n, v)| n == name && !v.is_empty()))
         .map_or("", |(_, value)| value)
+}
+
+fn answer(done: bool, channel: ChannelId, session: &mut Session) -> Result<(), Error> {
+    if done { session.channel_success(channel) } else { session.channel_failure(channel) }
 }
 
 /// A key with the user's presence left unchecked is refused: russh does not show the flags yet.
@@ -223,6 +224,13 @@ impl Handler for Connection {
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Error> {
         self.authenticated.cancel();
         let Some(guest) = &self.guest else { return Err(Error::Inconsistent) };
+        let visit = Visit {
+            gateway: self.gateway.clone(),
+            guest: guest.clone(),
+            channels: self.channels.clone(),
+            handle: session.handle(),
+        };
+        self.remote = Some(Arc::new(Remote::new(Arc::new(visit))));
         self.seat = self.gateway.seats.take(guest.identity.user());
         if self.seat.is_none() {
             let words = Line::TooManyConnections.say(Lang::default());
@@ -276,6 +284,61 @@ impl Handler for Connection {
         Ok(())
     }
 
+    /// A channel that we offered is taken: known before its first bytes arrive.
+    async fn channel_open_confirmation(
+        &mut self,
+        id: ChannelId,
+        _max_packet_size: u32,
+        _window_size: u32,
+        _: &mut Session,
+    ) -> Result<(), Error> {
+        self.channels.add_forward(id);
+        Ok(())
+    }
+
+    async fn global_request(
+        &mut self,
+        kind: &str,
+        payload: Bytes,
+        reply: GlobalReply,
+        _: &mut Session,
+    ) -> Result<(), Error> {
+        let spot = match kind {
+            "tcpip-forward" | "cancel-tcpip-forward" => Spot::tcp(&payload),
+            "streamlocal-forward@openssh.com" | "cancel-streamlocal-forward@openssh.com" => {
+                Spot::unix(&payload)
+            }
+            // Dropping the reply is a refusal.
+            _ => return Ok(()),
+        };
+        let (Some(remote), Some(spot)) = (self.remote.clone(), spot) else { return Ok(()) };
+        let forwards = self.forwards.clone();
+        if kind.starts_with("cancel-") {
+            self.gateway.tasks.spawn(forwards.cancel(spot, reply));
+        } else {
+            remote.visit.note_forward("from the container", spot.to_string());
+            self.gateway.tasks.spawn(forwards.begin(remote, spot, reply));
+        }
+        Ok(())
+    }
+
+    async fn agent_request(&mut self, channel: ChannelId, _: &mut Session) -> Result<bool, Error> {
+        Ok(self.channels.set_agent(channel))
+    }
+
+    async fn x11_request(
+        &mut self,
+        channel: ChannelId,
+        once: bool,
+        protocol: &str,
+        cookie: &str,
+        screen: u32,
+        session: &mut Session,
+    ) -> Result<(), Error> {
+        let (protocol, cookie) = (protocol.to_owned(), cookie.to_owned());
+        answer(self.channels.set_x11(channel, X11 { once, protocol, cookie, screen }), channel, session)
+    }
+
     async fn data_bytes(&mut self, channel: ChannelId, data: Bytes, _: &mut Session) -> Result<(), Error> {
         if let Some(inbox) = self.channels.inbox(channel) {
             inbox.push(data);
@@ -291,7 +354,7 @@ impl Handler for Connection {
     }
 
     async fn channel_close(&mut self, channel: ChannelId, _: &mut Session) -> Result<(), Error> {
-        self.channels.remove(channel);
+        self.channels.close(channel);
         Ok(())
     }
 
@@ -312,11 +375,7 @@ impl Handler for Connection {
             size: size(columns, rows, width, height),
             modes: modes.iter().map(|(mode, value)| (*mode as u8, *value)).collect(),
         };
-        if self.channels.set_pty(channel, pty) {
-            session.channel_success(channel)
-        } else {
-            session.channel_failure(channel)
-        }
+        answer(self.channels.set_pty(channel, pty), channel, session)
     }
 
     async fn env_request(
@@ -326,11 +385,7 @@ impl Handler for Connection {
         value: &str,
         session: &mut Session,
     ) -> Result<(), Error> {
-        if self.channels.set_env(channel, name, value) {
-            session.channel_success(channel)
-        } else {
-            session.channel_failure(channel)
-        }
+        answer(self.channels.set_env(channel, name, value), channel, session)
     }
 
     async fn shell_request(&mut self, channel: ChannelId, session: &mut Session) -> Result<(), Error> {

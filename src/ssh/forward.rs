@@ -1,23 +1,17 @@
-//! Forwards: `localhost` is the container's, always. The gateway itself dials nothing but agents.
+//! Forwards into the container: `localhost` is the container's, always. The gateway itself dials nothing
+//! but agents.
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use russh::ChannelOpenFailure;
 use russh::server::ChannelOpenHandle;
 
-use super::channels::Channels;
-use super::connection::Guest;
 use super::inbox::Inbox;
-use super::landing::{First, Landing, land};
-use super::listener::Gateway;
 use super::outgoing::Outgoing;
 use super::pump;
+use super::visit::{Visit, in_words};
 use crate::bridge::{self, FdStream};
-use crate::reservation::{Cause, Refusal};
-use crate::text::refusal::Refused;
-use crate::text::{Lang, Say};
-use crate::workspace::Container;
+use crate::text::Lang;
 
 /// RFC 4254 section 5.1.
 const ADMINISTRATIVELY_PROHIBITED: u32 = 1;
@@ -40,11 +34,9 @@ impl std::fmt::Display for Dial {
 }
 
 pub(super) struct Forward {
-    pub(super) gateway: Arc<Gateway>,
-    pub(super) guest: Guest,
+    pub(super) visit: Arc<Visit>,
     pub(super) outgoing: Outgoing,
     pub(super) inbox: Arc<Inbox>,
-    pub(super) channels: Arc<Channels>,
 }
 
 impl Forward {
@@ -59,13 +51,13 @@ impl Forward {
             },
             () = self.inbox.closed() => {}
         }
-        self.channels.remove(self.outgoing.id());
+        self.visit.channels.remove(self.outgoing.id());
     }
 
     async fn open(&self, dial: Dial) -> Result<FdStream, ChannelOpenFailure> {
-        let container = self.container().await.map_err(|refusal| {
+        let container = self.visit.container().await.map_err(|refusal| {
             // The client's locale is not known here: no session has told it on this channel.
-            let reason = Refused { refusal: &refusal, now: Timestamp::now() }.say(Lang::default());
+            let reason = in_words(&refusal, Lang::default());
             ChannelOpenFailure::Other { code: ADMINISTRATIVELY_PROHIBITED, reason }
         })?;
         let dialled = match dial {
@@ -73,17 +65,5 @@ impl Forward {
             Dial::Unix { path } => bridge::dial_unix(&container.agent, &path).await,
         };
         dialled.map_err(|e| ChannelOpenFailure::Other { code: CONNECT_FAILED, reason: e.to_string() })
-    }
-
-    async fn container(&self) -> Result<Container, Refusal> {
-        let target = self.guest.login.target.clone().map_err(Refusal::UnknownMachine)?;
-        let workspaces = &self.gateway.workspaces;
-        let lease = workspaces.lease(self.guest.identity.user(), &target)?;
-        let lease = match (land(First::Other, lease.is_some(), self.channels.menu_is_open()), lease) {
-            (Landing::BehindMenu, _) => return Err(Refusal::MenuIsOpen),
-            (_, Some(lease)) => lease,
-            (_, None) => workspaces.reserve(&self.guest.identity, target, Cause::Automatic)?,
-        };
-        lease.ready().await
     }
 }

@@ -75,9 +75,10 @@ impl Inbox {
         self.control.notify_one();
     }
 
-    /// The channel or its connection is gone.
+    /// The channel or its connection is gone. What has arrived can still be taken.
     pub(super) fn close(&self) {
         self.closed.cancel();
+        self.end();
     }
 
     /// Waits until the channel is gone.

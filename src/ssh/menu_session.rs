@@ -7,10 +7,10 @@ use tokio::time::sleep;
 
 use super::outgoing::Gone;
 use super::session::Session;
-use crate::agent::protocol::{Control, Pty};
+use super::visit::in_words;
+use crate::agent::protocol::{Control, Pty, WindowSize};
 use crate::menu::{Action, Event, Key, KeyDecoder, Model, Palette, Screen, update};
 use crate::reservation::{Cause, Refusal, SlotId, Target};
-use crate::text::refusal::Refused;
 use crate::text::session::Line;
 use crate::text::{Say, printable};
 use crate::workspace::{Container, Lease};
@@ -26,6 +26,7 @@ struct Menu<'a> {
     screen: Screen,
     keys: KeyDecoder,
     lease: Option<Lease>,
+    size: WindowSize,
 }
 
 /// What the loop heard.
@@ -37,9 +38,14 @@ enum Heard {
     Hangup,
 }
 
-/// Runs the menu until a container is ready; `None` when the user left.
-pub(super) async fn choose(session: &Session, pty: &Pty, notice: Option<Refusal>) -> Option<Container> {
-    let _open = session.channels.open_menu();
+/// Runs the menu until a container is ready, and tells how large the terminal is by then; `None` when the
+/// user left.
+pub(super) async fn choose(
+    session: &Session,
+    pty: &Pty,
+    notice: Option<Refusal>,
+) -> Option<(Container, WindowSize)> {
+    let _open = session.visit().channels.open_menu();
     let mut menu = Menu::new(session, pty, notice);
     let entered = menu.screen.enter();
     let outcome = match session.outgoing.stdout(entered).await {
@@ -48,16 +54,16 @@ pub(super) async fn choose(session: &Session, pty: &Pty, notice: Option<Refusal>
     };
     let left = menu.screen.leave();
     let _ = session.outgoing.stdout(left).await;
-    outcome.ok().flatten()
+    Some((outcome.ok().flatten()?, menu.size))
 }
 
 impl<'a> Menu<'a> {
     fn new(session: &'a Session, pty: &Pty, notice: Option<Refusal>) -> Self {
-        let user = session.guest.identity.user();
-        let desk = session.gateway.workspaces.desk();
+        let user = session.visit().guest.identity.user();
+        let desk = session.visit().gateway.workspaces.desk();
         let (view, last) = desk.read(|book| (book.view(Timestamp::now()), book.last_of(user).cloned()));
         let mut notices: Vec<String> =
-            session.gateway.config.cluster.motd.iter().map(|m| printable(m)).collect();
+            session.visit().gateway.config.cluster.motd.iter().map(|m| printable(m)).collect();
         notices.extend(last.map(|ended| Line::LastEnded(&ended).say(session.lang)));
         notices.extend(notice.map(|refusal| refused(session, &refusal)));
         let notice = (!notices.is_empty()).then(|| notices.join("\n"));
@@ -67,11 +73,12 @@ impl<'a> Menu<'a> {
             screen: Screen::new(pty.size.columns, pty.size.rows, palette(session, pty)),
             keys: KeyDecoder::new(),
             lease: None,
+            size: pty.size,
         }
     }
 
     async fn run(&mut self) -> Result<Option<Container>, Gone> {
-        let mut changes = self.session.gateway.workspaces.desk().changes();
+        let mut changes = self.session.visit().gateway.workspaces.desk().changes();
         let mut refund = self.session.outgoing.refund();
         let mut escape_pending = false;
         loop {
@@ -106,7 +113,10 @@ impl<'a> Menu<'a> {
                         }
                     }
                 }
-                Heard::Resized(Control::Resize(size)) => self.screen.resize(size.columns, size.rows),
+                Heard::Resized(Control::Resize(size)) => {
+                    self.size = size;
+                    self.screen.resize(size.columns, size.rows);
+                }
                 Heard::Resized(_) => {}
                 Heard::News => self.refresh(),
                 Heard::Step(Some(stage)) => self.show_step(stage.as_ref()),
@@ -120,7 +130,7 @@ impl<'a> Menu<'a> {
     }
 
     fn refresh(&mut self) {
-        let view = self.session.gateway.workspaces.desk().read(|book| book.view(Timestamp::now()));
+        let view = self.session.visit().gateway.workspaces.desk().read(|book| book.view(Timestamp::now()));
         self.act(Event::Cluster(view));
     }
 
@@ -144,7 +154,12 @@ impl<'a> Menu<'a> {
             Some(Action::Cancel) => {
                 self.lease = None;
                 // Nothing to release is as good as released.
-                let _ = self.session.gateway.workspaces.release(self.session.guest.identity.user());
+                let _ = self
+                    .session
+                    .visit()
+                    .gateway
+                    .workspaces
+                    .release(self.session.visit().guest.identity.user());
             }
             None => {}
         }
@@ -152,8 +167,8 @@ impl<'a> Menu<'a> {
     }
 
     fn reserve(&mut self, slot: SlotId) {
-        let who = &self.session.guest.identity;
-        match self.session.gateway.workspaces.reserve(who, Target::Slot(slot), Cause::Explicit) {
+        let who = &self.session.visit().guest.identity;
+        match self.session.visit().gateway.workspaces.reserve(who, Target::Slot(slot), Cause::Explicit) {
             Ok(lease) => self.lease = Some(lease),
             Err(refusal) => self.fail(&refusal),
         }
@@ -168,7 +183,7 @@ pub(super) fn palette(session: &Session, pty: &Pty) -> Palette {
 }
 
 fn refused(session: &Session, refusal: &Refusal) -> String {
-    Refused { refusal, now: Timestamp::now() }.say(session.lang)
+    in_words(refusal, session.lang)
 }
 
 /// The lease's next step; without a lease there is none to wait for.

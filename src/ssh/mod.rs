@@ -14,8 +14,12 @@ mod login;
 mod menu_session;
 mod outgoing;
 mod pump;
+mod remote;
+mod remote_forward;
 mod session;
 mod tcp;
 mod typed;
+mod visit;
+mod wire;
 
 pub use listener::{Listeners, ServeError};

@@ -15,6 +15,8 @@ const READ: usize = 32 * 1024;
 /// After a terminal's leader has gone, what it wrote last is still on its way through the kernel's
 /// terminal layer, and background jobs may keep the terminal open for ever: this much quiet ends it.
 const TERMINAL_QUIET: Duration = Duration::from_millis(50);
+/// For the other end to take what a client sent before it closed the channel.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// When the agent is gone its container is too, and the pipes close with it.
 const LOST_LIMIT: Duration = Duration::from_secs(2);
 
@@ -54,20 +56,24 @@ pub(super) async fn process(process: Process, outgoing: &Outgoing, inbox: &Inbox
 /// Carries a connection until both sides have ended or the channel is gone.
 pub(super) async fn connection(stream: FdStream, outgoing: &Outgoing, inbox: &Inbox) {
     let down = async {
-        let ended = to_client(stream.clone(), outgoing, false).await;
-        if ended.is_ok() {
-            outgoing.eof().await;
+        tokio::select! {
+            ended = to_client(stream.clone(), outgoing, false) => if ended.is_ok() {
+                outgoing.eof().await;
+            },
+            () = inbox.closed() => {}
         }
-        ended
     };
     let up = async {
-        from_client(stream.clone(), outgoing, inbox).await;
+        let feed = from_client(stream.clone(), outgoing, inbox);
+        tokio::pin!(feed);
+        tokio::select! {
+            () = &mut feed => {}
+            // A client that closes has said its last words just before.
+            () = inbox.closed() => { let _ = timeout(LAST_WORDS, feed).await; }
+        }
     };
-    let both = async { tokio::join!(down, up) };
-    tokio::select! {
-        _ = both => outgoing.close().await,
-        () = inbox.closed() => {}
-    }
+    tokio::join!(down, up);
+    outgoing.close().await;
 }
 
 enum Never {}

@@ -4,21 +4,20 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
-use super::channels::Channels;
-use super::connection::Guest;
 use super::inbox::Inbox;
 use super::landing::{First, Landing, land};
-use super::listener::Gateway;
 use super::outgoing::Outgoing;
+use super::remote::{Remote, X11};
+use super::visit::{Visit, in_words};
 use super::{charter_session, menu_session, pump, typed};
 use crate::agent::protocol::{Program, Pty, Spawn};
-use crate::bridge::{self, BridgeError, Exit};
+use crate::bridge::{self, AgentAddress, BridgeError, Exit};
 use crate::error_chain::in_full;
 use crate::frontdoor::{self, AdminCommand, Caller, Command, Wants, admin};
 use crate::reservation::{Cause, Refusal, Target};
 use crate::text::admin::Admin;
-use crate::text::refusal::Refused;
 use crate::text::session::Line;
 use crate::text::{Lang, Say, printable};
 use crate::workspace::{Container, Lease};
@@ -47,24 +46,28 @@ impl Asked {
 }
 
 pub(super) struct Session {
-    pub(super) gateway: Arc<Gateway>,
-    pub(super) guest: Guest,
+    pub(super) remote: Arc<Remote>,
     pub(super) lang: Lang,
     pub(super) pty: Option<Pty>,
     pub(super) env: Vec<(String, String)>,
+    pub(super) wants_agent: bool,
+    pub(super) x11: Option<X11>,
     pub(super) outgoing: Outgoing,
     pub(super) inbox: Arc<Inbox>,
-    pub(super) channels: Arc<Channels>,
 }
 
 impl Session {
+    pub(super) fn visit(&self) -> &Visit {
+        &self.remote.visit
+    }
+
     /// Serves the channel until it is over or gone.
     pub(super) async fn run(self, asked: Asked) {
         tokio::select! {
             () = self.serve(asked) => {}
             () = self.inbox.closed() => {}
         }
-        self.channels.remove(self.outgoing.id());
+        self.visit().channels.remove(self.outgoing.id());
     }
 
     async fn serve(&self, asked: Asked) {
@@ -76,18 +79,18 @@ impl Session {
         if matches!(first, First::TerminalShell | First::Menu) && !self.may_enter().await {
             return;
         }
-        let target = match &self.guest.login.target {
+        let target = match &self.visit().guest.login.target {
             Ok(target) => target.clone(),
             Err(word) => return self.refuse(&Refusal::UnknownMachine(word.clone())).await,
         };
-        let lease = self.gateway.workspaces.lease(self.guest.identity.user(), &target);
+        let lease = self.visit().gateway.workspaces.lease(self.visit().guest.identity.user(), &target);
         let has_reservation = matches!(lease, Ok(Some(_)));
-        match land(first, has_reservation, self.channels.menu_is_open()) {
+        match land(first, has_reservation, self.visit().channels.menu_is_open()) {
             Landing::Door => self.answer(&door.unwrap_or_default()).await,
             Landing::Menu => self.menu(lease.err()).await,
             Landing::BehindMenu => self.refuse(&Refusal::MenuIsOpen).await,
             Landing::Container | Landing::Reserve => match self.container(lease, target).await {
-                Ok(container) => self.process(container, asked).await,
+                Ok(container) => self.process(container, asked, self.pty.clone()).await,
                 Err(refusal) => self.refuse(&refusal).await,
             },
         }
@@ -109,7 +112,11 @@ impl Session {
     ) -> Result<Container, Refusal> {
         let lease = match lease? {
             Some(lease) => lease,
-            None => self.gateway.workspaces.reserve(&self.guest.identity, target, Cause::Automatic)?,
+            None => self.visit().gateway.workspaces.reserve(
+                &self.visit().guest.identity,
+                target,
+                Cause::Automatic,
+            )?,
         };
         lease.ready().await
     }
@@ -117,12 +124,13 @@ impl Session {
     /// Who has a terminal and has not accepted the charter is shown it first.
     async fn may_enter(&self) -> bool {
         let Some(pty) = &self.pty else { return true };
-        let accepted = self.gateway.door.charter.is_accepted(self.guest.identity.user());
+        let accepted = self.visit().gateway.door.charter.is_accepted(self.visit().guest.identity.user());
         accepted || charter_session::ask(self, pty).await
     }
 
     async fn answer(&self, words: &[String]) {
-        let caller = Caller::Client { who: self.guest.identity.clone(), from: self.guest.peer.client.ip() };
+        let guest = &self.visit().guest;
+        let caller = Caller::Client { who: guest.identity.clone(), from: guest.peer.client.ip() };
         let command = frontdoor::parse(words);
         if let Ok(Command::Admin { admin: AdminCommand::Watch, json }) = command {
             return self.watch(&caller, json).await;
@@ -131,7 +139,7 @@ impl Session {
         let Some(input) = typed::read(self, wants).await else {
             return self.outgoing.finish(&Exit::Status(1)).await;
         };
-        let answer = frontdoor::run(&self.gateway.door, &caller, words, &input, self.lang).await;
+        let answer = frontdoor::run(&self.visit().gateway.door, &caller, words, &input, self.lang).await;
         let _ = self.outgoing.stdout(self.lines(answer.stdout)).await;
         let _ = self.outgoing.stderr(self.lines(answer.stderr)).await;
         self.outgoing.finish(&Exit::Status(answer.status)).await;
@@ -140,7 +148,7 @@ impl Session {
     /// An administrator's view that goes on until they leave: end of input, or a key on a terminal.
     async fn watch(&self, caller: &Caller, as_json: bool) {
         let (tell, mut told) = mpsc::channel(PICTURES);
-        let watching = admin::watch(&self.gateway.door, caller, as_json, self.lang, tell);
+        let watching = admin::watch(&self.visit().gateway.door, caller, as_json, self.lang, tell);
         let showing = async {
             while let Some(picture) = told.recv().await {
                 if self.outgoing.stdout(self.lines(picture)).await.is_err() {
@@ -174,17 +182,25 @@ impl Session {
     async fn menu(&self, notice: Option<Refusal>) {
         let Some(pty) = &self.pty else { return };
         match menu_session::choose(self, pty, notice).await {
-            Some(container) => self.process(container, Asked::Shell).await,
+            // The terminal may have been resized while the menu was on it.
+            Some((container, size)) => {
+                let pty = Pty { size, ..pty.clone() };
+                self.process(container, Asked::Shell, Some(pty)).await;
+            }
             None => self.outgoing.finish(&Exit::Status(0)).await,
         }
     }
 
-    async fn process(&self, container: Container, asked: Asked) {
+    async fn process(&self, container: Container, asked: Asked, pty: Option<Pty>) {
         let slot = container.reservation.slot.clone();
-        if asked == Asked::Shell && self.pty.is_some() {
+        if asked == Asked::Shell && pty.is_some() {
             self.welcome(&container).await;
         }
-        let exit = match bridge::spawn(&container.agent, self.spawn(asked)).await {
+        let over = CancellationToken::new();
+        let _ends = over.clone().drop_guard();
+        let mut spawn = self.spawn(asked, pty);
+        spawn.env.extend(self.lent(&container.agent, over).await);
+        let exit = match bridge::spawn(&container.agent, spawn).await {
             Ok(process) => pump::process(process, &self.outgoing, &self.inbox).await,
             Err(error) => return self.refuse_by_agent(&container, &error).await,
         };
@@ -200,7 +216,7 @@ impl Session {
         let reservation = &container.reservation;
         let left = reservation.left(Timestamp::now());
         let mut text = String::new();
-        if let Some(motd) = &self.gateway.config.cluster.motd {
+        if let Some(motd) = &self.visit().gateway.config.cluster.motd {
             text.push_str(&printable(motd));
             text.push_str("\r\n");
         }
@@ -209,9 +225,24 @@ impl Session {
         let _ = self.outgoing.stdout(text).await;
     }
 
-    /// The current size, not the one of the request: the menu may have been resized meanwhile.
-    fn spawn(&self, asked: Asked) -> Spawn {
-        let peer = &self.guest.peer;
+    /// What the client lends for this session: its ssh-agent, its display.
+    async fn lent(&self, container: &AgentAddress, over: CancellationToken) -> Vec<(String, String)> {
+        let mut variables = Vec::new();
+        if self.wants_agent
+            && let Some(path) = self.remote.agent_socket(container).await
+        {
+            variables.push(("SSH_AUTH_SOCK".to_owned(), path));
+        }
+        if let Some(x11) = self.x11.clone()
+            && let Some(display) = self.remote.display(container, x11, over).await
+        {
+            variables.push(("DISPLAY".to_owned(), display));
+        }
+        variables
+    }
+
+    fn spawn(&self, asked: Asked, pty: Option<Pty>) -> Spawn {
+        let peer = &self.visit().guest.peer;
         let (client, local) = (peer.client, peer.local);
         let mut env = self.env.clone();
         env.push(("SSH_CLIENT".into(), format!("{} {} {}", client.ip(), client.port(), local.port())));
@@ -225,19 +256,19 @@ impl Session {
             Asked::Sftp => Program::Sftp,
         };
         // sftp is bytes even where the client forced a terminal (scp on macOS with RequestTTY).
-        let pty = if program == Program::Sftp { None } else { self.pty.clone() };
+        let pty = pty.filter(|_| program != Program::Sftp);
         Spawn { program, pty, env }
     }
 
     pub(super) async fn refuse(&self, refusal: &Refusal) {
-        let words = Refused { refusal, now: Timestamp::now() }.say(self.lang);
-        tracing::info!(user = %self.guest.identity.user(), ?refusal, "refused");
+        let words = in_words(refusal, self.lang);
+        tracing::info!(user = %self.visit().guest.identity.user(), ?refusal, "refused");
         self.outgoing.refuse(&words).await;
     }
 
     async fn refuse_by_agent(&self, container: &Container, error: &BridgeError) {
         let slot = &container.reservation.slot;
-        tracing::warn!(%slot, user = %self.guest.identity.user(), "agent: {}", in_full(error));
+        tracing::warn!(%slot, user = %self.visit().guest.identity.user(), "agent: {}", in_full(error));
         let detail = error.to_string();
         self.outgoing.refuse(&Line::AgentFailed { slot, detail: &detail }.say(self.lang)).await;
     }

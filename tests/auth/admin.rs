@@ -10,7 +10,8 @@ use crate::common::terminal::Terminal;
 use crate::common::{Cluster, Plan, SOON, eventually};
 
 fn audited() -> Cluster {
-    let plan = Plan { slots: vec![2, 1], more: "[audit]\npath = \"audit.jsonl\"\n".into(), ..Plan::default() };
+    let plan =
+        Plan { slots: vec![2, 1], more: "[audit]\npath = \"audit.jsonl\"\n".into(), ..Plan::default() };
     let mut cluster = Cluster::prepare(&plan);
     cluster.cli(&["user", "admin", "ada", "on"]).success();
     cluster.start_gateway();
@@ -39,7 +40,10 @@ fn administrators_see_speak_end_and_drain() {
     let list = admin("list").success().stdout;
     assert!(list.contains("gpu1/2") && list.contains("bob") && list.contains("active"), "{list}");
     let facts: Value = serde_json::from_str(&admin("list --json").success().stdout).unwrap();
-    assert_eq!((&facts["reservations"][0]["user"], &facts["machines"][1]["name"]), (&"bob".into(), &"gpu2".into()));
+    assert_eq!(
+        (&facts["reservations"][0]["user"], &facts["machines"][1]["name"]),
+        (&"bob".into(), &"gpu2".into())
+    );
 
     let terminal = Terminal::ssh(&cluster, "bob", 100, 30, "");
     terminal.shows("gpu1/2 ·");
@@ -67,20 +71,30 @@ fn administrators_see_speak_end_and_drain() {
     let admin = |words: &str| cluster.ssh("ada").run(&format!("clusteria admin {words}"));
     admin("undrain gpu2").success();
     cluster.ssh("bob").run("clusteria reserve gpu2").success();
-    for (act, target) in [("list", ""), ("message", "bob"), ("end", "bob"), ("drain", "gpu2"), ("undrain", "gpu2")] {
-        audit_has(&cluster, &[("event", "admin"), ("admin", "ada"), ("act", act), ("target", target), ("outcome", "ok")]);
+    for (act, target) in
+        [("list", ""), ("message", "bob"), ("end", "bob"), ("drain", "gpu2"), ("undrain", "gpu2")]
+    {
+        audit_has(
+            &cluster,
+            &[("event", "admin"), ("admin", "ada"), ("act", act), ("target", target), ("outcome", "ok")],
+        );
     }
 }
 
 #[test]
 fn others_are_refused_and_a_demotion_counts_at_once() {
     let cluster = audited();
-    for words in ["list", "watch", "end ada", "drain gpu1", "user list", "message all hello", "user admin bob on"] {
+    for words in
+        ["list", "watch", "end ada", "drain gpu1", "user list", "message all hello", "user admin bob on"]
+    {
         let refused = cluster.ssh("bob").run(&format!("clusteria admin {words}"));
         assert!(refused.status == 1 && refused.stdout.is_empty(), "{words}: {refused:?}");
         assert!(refused.stderr.contains("Only administrators"), "{words}: {refused:?}");
     }
-    audit_has(&cluster, &[("event", "admin"), ("admin", "bob"), ("act", "user admin on"), ("outcome", "refused")]);
+    audit_has(
+        &cluster,
+        &[("event", "admin"), ("admin", "bob"), ("act", "user admin on"), ("outcome", "refused")],
+    );
     // Inside a container nobody has proved who they are, administrators neither.
     cluster.ssh("ada").run("clusteria reserve").success();
     for words in ["admin list", "key list", "password --account", "accept"] {
@@ -89,7 +103,8 @@ fn others_are_refused_and_a_demotion_counts_at_once() {
     }
     // On a connection that is older than the decision.
     let control = format!("-oControlPath={}", cluster.path("master").display());
-    let mut master = cluster.ssh("ada").option("-N").option("-M").option(&control).command("").spawn().unwrap();
+    let mut master =
+        cluster.ssh("ada").option("-N").option("-M").option(&control).command("").spawn().unwrap();
     eventually("the master listens", SOON, || cluster.path("master").exists().then_some(()));
     let over = |words: &str| cluster.ssh("ada").option(&control).run(words);
     over("clusteria admin list").success();
@@ -162,7 +177,10 @@ fn the_audit_log_has_everything_but_secrets_and_is_rotated() {
     cluster.ssh("ada").run("clusteria release").success();
     let login = audit_has(&cluster, &[("event", "login"), ("method", "password"), ("outcome", "ok")]);
     assert!(login["v"] == 1 && login["source"].as_str().unwrap().starts_with("127.3."), "{login}");
-    audit_has(&cluster, &[("event", "login"), ("user", "ada"), ("outcome", "refused"), ("reason", "wrong password")]);
+    audit_has(
+        &cluster,
+        &[("event", "login"), ("user", "ada"), ("outcome", "refused"), ("reason", "wrong password")],
+    );
     audit_has(&cluster, &[("event", "login"), ("user", "nobody\u{fffd}[2J"), ("reason", "no such user")]);
     let key = audit_has(&cluster, &[("event", "login"), ("method", "publickey"), ("outcome", "ok")]);
     assert!(key["key"].as_str().unwrap().starts_with("SHA256:"));

@@ -7,7 +7,8 @@ use crate::common::{Cluster, Plan};
 fn with_charter(text: &str) -> Cluster {
     let cluster = Cluster::prepare(&Plan::default());
     let config = std::fs::read_to_string(cluster.config()).unwrap();
-    std::fs::write(cluster.config(), config.replace("[cluster]\n", "[cluster]\ncharter = \"charter.md\"\n")).unwrap();
+    std::fs::write(cluster.config(), config.replace("[cluster]\n", "[cluster]\ncharter = \"charter.md\"\n"))
+        .unwrap();
     std::fs::write(cluster.path("charter.md"), text).unwrap();
     std::fs::write(cluster.path("charter.fr.md"), "Soyez aimables.\n").unwrap();
     cluster

@@ -116,8 +116,9 @@ impl<'a> Try<'a> {
     pub fn is_in(&self) {
         let expected = self.login.split('+').next().map(str::to_owned);
         let ran = self.run("clusteria status --json");
-        let facts: serde_json::Value = serde_json::from_str(&ran.stdout)
-            .unwrap_or_else(|_| panic!("{} by {}: {ran:?}\n{}", self.login, self.methods, self.cluster.log()));
+        let facts: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|_| {
+            panic!("{} by {}: {ran:?}\n{}", self.login, self.methods, self.cluster.log())
+        });
         assert_eq!(facts["user"].as_str().map(str::to_owned), expected);
     }
 

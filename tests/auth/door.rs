@@ -65,7 +65,8 @@ fn a_key_can_be_pasted_on_a_terminal() {
 #[test]
 fn passwords_are_changed_by_who_knows_the_old_one() {
     let cluster = Cluster::start(Plan::default());
-    let change = |input: &str| cluster.ssh("ada").run_with_input("clusteria password --account", input.as_bytes());
+    let change =
+        |input: &str| cluster.ssh("ada").run_with_input("clusteria password --account", input.as_bytes());
     for (input, words) in [
         ("wrong\nnew password\n", "old password is not right"),
         ("pw-ada\nshort\n", "8 characters"),
@@ -91,7 +92,8 @@ fn passwords_are_changed_by_who_knows_the_old_one() {
     let screen = terminal.shows("[ssh ended: 0]");
     assert!(screen.contains("is changed") && !screen.contains("another"), "{screen}");
     password("yet another").is_in();
-    let elsewhere = cluster.ssh("bob").run_with_input("clusteria password --account", b"pw-ada\nlong enough\n");
+    let elsewhere =
+        cluster.ssh("bob").run_with_input("clusteria password --account", b"pw-ada\nlong enough\n");
     assert_eq!(elsewhere.status, 1);
 }
 
@@ -151,7 +153,8 @@ fn who_must_have_a_second_factor_makes_it_at_the_login() {
     let mut step = now() / 30 - 2;
     terminal.line(&code(&secret, &mut step));
     terminal.shows("[ssh ended: 0]");
-    let both = |code: &str| Try::new(&cluster, "ada", "publickey,keyboard-interactive").key("ada.key").code(code);
+    let both =
+        |code: &str| Try::new(&cluster, "ada", "publickey,keyboard-interactive").key("ada.key").code(code);
     both("000000").is_out();
     both(&code(&secret, &mut step)).is_in();
 }

@@ -52,7 +52,10 @@ fn every_method_and_everything_that_can_be_said_about_somebody() {
     let mut slapd = Slapd::start(&key);
     let tailscaled = Tailscaled::start(&cluster.path("tailscaled.sock"));
     std::fs::write(cluster.path("ldap-password"), "readerpw\n").unwrap();
-    let urls = [format!("ldap://127.0.0.1:{}", crate::common::free_port()), format!("ldaps://127.0.0.1:{}", slapd.ldaps)];
+    let urls = [
+        format!("ldap://127.0.0.1:{}", crate::common::free_port()),
+        format!("ldaps://127.0.0.1:{}", slapd.ldaps),
+    ];
     let ldap = searching(&urls, &slapd.path("ca.pem"), &cluster.path("ldap-password"));
     append(
         &cluster,

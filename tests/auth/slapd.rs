@@ -17,8 +17,12 @@ pub struct Slapd {
 }
 
 /// `name`, group memberships and user id; the password is `pw-NAME`.
-const PEOPLE: [(&str, u32, &[&str]); 4] =
-    [("lia", 5001, &["students"]), ("max", 5002, &["students", "admins"]), ("out", 5003, &[]), ("low", 12, &["students"])];
+const PEOPLE: [(&str, u32, &[&str]); 4] = [
+    ("lia", 5001, &["students"]),
+    ("max", 5002, &["students", "admins"]),
+    ("out", 5003, &[]),
+    ("low", 12, &["students"]),
+];
 
 impl Slapd {
     /// With this public key as lia's.
@@ -103,7 +107,8 @@ impl Slapd {
 
     /// A CA and a server certificate for 127.0.0.1; another CA that has signed nothing.
     fn certificates(&self) {
-        let make = |script: &str| ran(Command::new("sh").arg("-ec").arg(script).current_dir(self.folder.path()));
+        let make =
+            |script: &str| ran(Command::new("sh").arg("-ec").arg(script).current_dir(self.folder.path()));
         let ca = |name: &str| {
             format!(
                 "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN={name} \
@@ -139,7 +144,9 @@ fn ran(command: &mut Command) {
 }
 
 fn people(key: &str) -> String {
-    let mut ldif = "dn: dc=lab,dc=test\nobjectClass: dcObject\nobjectClass: organization\ndc: lab\no: Lab\n\n".to_owned();
+    let mut ldif =
+        "dn: dc=lab,dc=test\nobjectClass: dcObject\nobjectClass: organization\ndc: lab\no: Lab\n\n"
+            .to_owned();
     for unit in ["people", "groups"] {
         ldif += &format!("dn: ou={unit},dc=lab,dc=test\nobjectClass: organizationalUnit\nou: {unit}\n\n");
     }

@@ -54,7 +54,8 @@ fn answer(mut stream: &UnixStream) {
     let mut reader = BufReader::new(stream);
     while reader.read_line(&mut head).is_ok_and(|read| read > 2) {}
     let is_ours = head.contains("Host: local-tailscaled.sock\r\n");
-    let peer = PEERS.iter().find(|(address, ..)| head.contains(&format!("/localapi/v0/whois?addr={address}:")));
+    let peer =
+        PEERS.iter().find(|(address, ..)| head.contains(&format!("/localapi/v0/whois?addr={address}:")));
     let (status, body) = match (is_ours, peer) {
         (false, _) => ("403 Forbidden", "invalid localapi request\n".to_owned()),
         (true, None) => ("404 Not Found", "no match for IP:port\n".to_owned()),

@@ -265,6 +265,23 @@ impl Drop for Cluster {
     }
 }
 
+/// A program that ends with its test, also when the test fails.
+pub struct Running(pub Child);
+
+impl Running {
+    #[track_caller]
+    pub fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 pub struct Ssh<'a> {
     cluster: &'a Cluster,
     login: String,

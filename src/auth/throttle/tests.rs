@@ -42,7 +42,9 @@ fn the_wait_doubles_up_to_its_limit_and_is_told() {
     for _ in 0..16 {
         assert_eq!(try_once(&mut throttle, "ada", source(1), Outcome::Wrong, now), None);
         let refused = throttle.refused_for(Some("ada"), source(1), now);
-        assert_eq!(try_once(&mut throttle, "ada", source(1), Outcome::Right, now), refused);
+        if refused.is_some() {
+            assert_eq!(try_once(&mut throttle, "ada", source(1), Outcome::Right, now), refused);
+        }
         now += refused.unwrap_or_default();
         waits.push(refused.map_or(0, |wait| wait.as_secs()));
     }
