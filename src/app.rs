@@ -75,7 +75,8 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     let addresses = listeners.addresses();
     workspaces.start_watching().await;
     let inside = tokio::spawn(inside::serve(door.clone(), stopping.clone()));
-    let local = tokio::spawn(local::serve(door, stopping.clone()));
+    let local = local::open(&door.workspaces.config().store.runtime)
+        .map(|listener| tokio::spawn(local::serve(listener, door, stopping.clone())));
     audit.note(Event::Gateway { act: "started" });
     for address in addresses {
         tracing::info!("listening on {address}");
@@ -85,7 +86,9 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
         tracing::warn!("some work is not done: the next gateway will find it");
     }
     let _ = inside.await;
-    let _ = local.await;
+    if let Some(local) = local {
+        let _ = local.await;
+    }
     audit.note(Event::Gateway { act: "stopped" });
     tracing::info!("stopped; containers run on");
     Ok(())

@@ -50,6 +50,7 @@ pub struct Identity {
     user: UserName,
     uid: u32,
     admin: bool,
+    by: AuthMethod,
 }
 
 impl Identity {
@@ -63,6 +64,12 @@ impl Identity {
     #[must_use]
     pub fn uid(&self) -> u32 {
         self.uid
+    }
+
+    /// How they have proved it, first of all.
+    #[must_use]
+    pub fn by(&self) -> AuthMethod {
+        self.by
     }
 
     /// Were they an administrator when they logged in?
@@ -258,6 +265,20 @@ impl Authenticator {
         Ok(login)
     }
 
+    /// Makes an identity of somebody for whom an authority of the site vouches: the caller has verified its word, and that
+    /// it is about this name.
+    pub async fn vouched(&self, who: Attempt<'_>, key: &str) -> Login {
+        let started = Instant::now();
+        let outcome = self.try_vouched(who).await;
+        self.conclude(who, Some(key), outcome, started).await
+    }
+
+    async fn try_vouched(&self, who: Attempt<'_>) -> Result<Login, Why> {
+        let user: UserName = who.name.parse().map_err(|_| Why(Denial::Wrong, "no user name"))?;
+        let account = self.account(&user).await;
+        self.finish(Guard::unthrottled(self, who), account, AuthMethod::PublicKey)
+    }
+
     /// Who the tailnet says that the peer is; nothing is noted of those whom it does not know.
     pub async fn tailnet(&self, who: Attempt<'_>) -> Option<Login> {
         let tailnet = self.inner.tailnet.as_ref()?;
@@ -290,10 +311,8 @@ impl Authenticator {
         };
         let (user, secret) = (half.identity.user.clone(), half.fresh.then(|| half.secret.clone()));
         let taken = self.inner.ledger.run(move |l| {
-            if let Some(secret) = &secret {
-                l.set_totp(&user, Some(secret))?;
-            }
-            l.take_totp_step(&user, step)
+            let enrolled = secret.is_none_or(|secret| l.enrol_totp(&user, &secret).unwrap_or(false));
+            Ok(enrolled && l.take_totp_step(&user, step)?)
         });
         match logged(taken.await) {
             Some(true) => {
@@ -348,10 +367,11 @@ impl Authenticator {
         let right = self.inner.hasher.run(lane, move || password::verify(&typed, &hash)).await;
         let right = right.map_err(|_| Why(Denial::Busy, "too many logins at once"))?;
         match (record, user) {
-            (Some(record), _) if record.origin == Origin::Local || has_hash => match has_hash && right {
-                true => Ok(Account { admin: record.admin, record }),
-                false => Err(Why(Denial::Wrong, "wrong password")),
-            },
+            // Also of somebody from the directory whom an administrator has given a password: they must still be in it.
+            (Some(_), Some(user)) if has_hash && right => self.account(&user).await,
+            (Some(record), _) if record.origin == Origin::Local || has_hash => {
+                Err(Why(Denial::Wrong, "wrong password"))
+            }
             (record, Some(user)) => self.check_in_directory(record, &user, password).await,
             (None | Some(_), None) => Err(Why(Denial::Wrong, UNKNOWN)),
         }
@@ -417,7 +437,7 @@ impl Authenticator {
             Err(Shut::Expired) => return Err(guard.wrong("the account has expired")),
         }
         let Account { record, admin } = account;
-        let identity = Identity { user: record.name, uid: record.uid, admin };
+        let identity = Identity { user: record.name, uid: record.uid, admin, by: method };
         let factor = account::second_factor(&self.inner.rules.totp, method, record.totp.is_some(), admin);
         match (factor, record.totp) {
             (Factor::Code, Some(secret)) => {

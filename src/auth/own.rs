@@ -177,11 +177,9 @@ impl Authenticator {
     pub async fn confirm_factor(&self, who: &Identity, secret: &str, code: &str) -> Result<(), OwnError> {
         let step = totp::step_of(secret, code, unix_now()).ok_or(OwnError::WrongCode)?;
         let (user, secret) = (who.user().clone(), secret.to_owned());
-        let taken = self.inner.ledger.run(move |l| {
-            l.set_totp(&user, Some(&secret))?;
-            l.take_totp_step(&user, step)
-        });
-        taken.await?;
+        let taken =
+            self.inner.ledger.run(move |l| Ok(l.enrol_totp(&user, &secret)? && l.take_totp_step(&user, step)?));
+        taken.await?.then_some(()).ok_or(OwnError::WrongCode)?;
         self.note_account(who, "second factor added", "");
         Ok(())
     }
@@ -204,7 +202,7 @@ impl Authenticator {
         let done = self.inner.ledger.run(move |l| {
             let fresh = l.take_totp_step(&user, step)?;
             if fresh {
-                l.set_totp(&user, None)?;
+                l.forget_totp(&user)?;
             }
             Ok(fresh)
         });

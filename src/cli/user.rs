@@ -192,7 +192,7 @@ fn perform(ledger: &Ledger, command: UserCommand) -> Result<(), Failure> {
             println!("{name} {}", time.map_or_else(|| "never expires".into(), |t| format!("expires {t}")));
         }
         UserCommand::TotpOff { name } => {
-            ledger.set_totp(&name, None)?;
+            ledger.forget_totp(&name)?;
             println!("{name} has no second factor");
         }
         UserCommand::Remove { name } => {

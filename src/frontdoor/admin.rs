@@ -230,7 +230,7 @@ fn change_user(
             (name, when.map_or_else(|| "never expires".to_owned(), |when| format!("expires {when}")))
         }
         UserCommand::TotpOff(name) => {
-            ledger.set_totp(&name, None)?;
+            ledger.forget_totp(&name)?;
             (name, "second factor removed".to_owned())
         }
     };

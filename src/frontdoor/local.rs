@@ -57,13 +57,17 @@ pub fn path(runtime: &Path) -> PathBuf {
     runtime.join(NAME)
 }
 
-/// Serves for as long as the gateway runs. Without the socket everything else works: that is logged.
-pub async fn serve(door: FrontDoor, stopping: CancellationToken) {
+/// Opens the socket. Without it everything else works: that is logged.
+#[must_use]
+pub fn open(runtime: &Path) -> Option<UnixListener> {
+    let path = path(runtime);
+    let opened = bind(&path);
+    opened.inspect_err(|e| tracing::error!("no local socket at {}: {e}", path.display())).ok()
+}
+
+/// Serves it for as long as the gateway runs.
+pub async fn serve(listener: UnixListener, door: FrontDoor, stopping: CancellationToken) {
     let path = path(&door.workspaces.config().store.runtime);
-    let listener = match bind(&path) {
-        Ok(listener) => listener,
-        Err(e) => return tracing::error!("no local socket at {}: {e}", path.display()),
-    };
     let places = std::sync::Arc::new(Semaphore::new(MOST));
     let tasks = TaskTracker::new();
     loop {

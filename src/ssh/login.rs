@@ -10,7 +10,7 @@ use super::landing::Login as Name;
 use crate::auth::{Attempt, Authenticator, Denial, Half, Identity, Login, totp};
 use crate::config::AuthMethod;
 use crate::text::login::{Login as Text, in_both};
-use crate::text::{Lang, Say, qr};
+use crate::text::{Lang, Say};
 
 /// What a connection's client has shown so far.
 #[derive(Debug, Default)]
@@ -172,10 +172,12 @@ fn prompt(instructions: String, prompt: Option<String>) -> Auth {
 }
 
 fn code_prompt(half: &Half) -> Auth {
-    let instructions = half.to_enrol().map(|secret| {
-        let uri = totp::uri("clusteria", half.user().as_str(), secret);
-        let picture = qr::picture(&uri);
-        Text::Enrol { uri: &uri, secret, picture: &picture }.say(Lang::default())
-    });
-    prompt(instructions.unwrap_or_default(), Some(Text::Code.say(Lang::default())))
+    let text = match half.to_enrol() {
+        Some(secret) => {
+            let uri = totp::uri("clusteria", half.user().as_str(), secret);
+            Text::Enrol { uri: &uri, secret }.say(Lang::default())
+        }
+        None => Text::Code.say(Lang::default()),
+    };
+    prompt(String::new(), Some(text))
 }

@@ -45,15 +45,23 @@ impl Ledger {
         })
     }
 
-    /// Sets or removes the second factor.
+    /// Sets the second factor of somebody who has none. False when they have one: it is never replaced unasked.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn enrol_totp(&self, name: &UserName, secret: &str) -> Result<bool, StoreError> {
+        self.with(|c| {
+            let set = "UPDATE users SET totp = ?2, totp_step = 0 WHERE name = ?1 AND totp IS NULL";
+            Ok(c.execute(set, params![name.as_str(), secret])? > 0)
+        })
+    }
+
+    /// Removes the second factor.
     ///
     /// # Errors
     /// [`StoreError::NoUser`] and others.
-    pub fn set_totp(&self, name: &UserName, secret: Option<&str>) -> Result<(), StoreError> {
-        self.with(|c| {
-            let set = "UPDATE users SET totp = ?2 WHERE name = ?1";
-            require(c.execute(set, params![name.as_str(), secret])?, name)
-        })
+    pub fn forget_totp(&self, name: &UserName) -> Result<(), StoreError> {
+        self.with(|c| require(c.execute("UPDATE users SET totp = NULL WHERE name = ?1", [name.as_str()])?, name))
     }
 
     /// Takes the code of a time step. False when it or a later one has been taken already.
@@ -183,7 +191,8 @@ mod tests {
         ledger.set_admin(&ada, true).unwrap();
         ledger.set_disabled(&ada, true).unwrap();
         ledger.set_expires(&ada, Some(at(9))).unwrap();
-        ledger.set_totp(&ada, Some("SECRET")).unwrap();
+        assert!(ledger.enrol_totp(&ada, "SECRET").unwrap());
+        assert!(!ledger.enrol_totp(&ada, "OTHER").unwrap());
         let known = ledger.user(&ada).unwrap().unwrap();
         assert!(known.admin && known.disabled && known.expires == Some(at(9)));
         assert!(ledger.take_totp_step(&ada, 7).unwrap());

@@ -1,4 +1,7 @@
 //! What people read while they log in. Nothing has told us their language yet: both are said where it matters.
+//!
+//! OpenSSH's client shows instructions as it shows its own log: at most a kilobyte, and every byte beyond ASCII as
+//! an octal number. So they are short, and the French does without its accents.
 
 use std::time::Duration;
 
@@ -12,14 +15,12 @@ pub enum Login<'a> {
     Password,
     /// Asks for the second factor's code.
     Code,
-    /// Before the code of a second factor that is made now.
+    /// Asks for the first code of a second factor that is made now.
     Enrol {
         /// What applications read.
         uri: &'a str,
         /// The secret, to be typed.
         secret: &'a str,
-        /// The URI as a picture.
-        picture: &'a str,
     },
     /// Why the last try came to nothing.
     Denied(Denial),
@@ -30,14 +31,12 @@ impl Say for Login<'_> {
         match self {
             Self::Password => lang.pick("Password: ".into(), "Mot de passe : ".into()),
             Self::Code => lang.pick("Code: ".into(), "Code : ".into()),
-            Self::Enrol { uri, secret, picture } => {
+            Self::Enrol { uri, secret } => {
                 let words = lang.pick(
-                    "This account needs a second factor. Read this picture with an authenticator application\n\
-                     (FreeOTP, Aegis, Google Authenticator), then type the six digits it shows.",
-                    "Ce compte demande un second facteur. Lisez cette image avec une application d'authentification\n\
-                     (FreeOTP, Aegis, Google Authenticator), puis tapez les six chiffres qu'elle affiche.",
+                    "This account needs a second factor. Put this secret into an authenticator application",
+                    "Ce compte demande un second facteur. Mettez ce secret dans une application d'authentification",
                 );
-                format!("{words}\n{picture}\n{uri}\n{secret}\n")
+                format!("{words}:\n  {secret}\n  {uri}\nCode: ")
             }
             Self::Denied(denial) => denied(*denial, lang),
         }
@@ -65,9 +64,36 @@ fn denied(denial: Denial, lang: Lang) -> String {
     }
 }
 
-/// In both languages, each on its line.
+/// In both languages, each on its line, in ASCII.
 #[must_use]
 pub fn in_both(message: &dyn Say) -> String {
     let (en, fr) = (message.say(Lang::En), message.say(Lang::Fr));
-    if en.is_empty() { en } else { format!("{en}\n{fr}\n") }
+    let plain = |c: char| match c {
+        'à' | 'â' => 'a',
+        'ç' => 'c',
+        'è' | 'é' | 'ê' => 'e',
+        'ï' | 'î' => 'i',
+        'ô' => 'o',
+        'ù' | 'û' => 'u',
+        '\u{a0}' | '\u{202f}' => ' ',
+        c => c,
+    };
+    if en.is_empty() { en } else { format!("{en}\n{fr}\n").chars().map(plain).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_at_a_login_is_short_and_ascii() {
+        for denial in [Denial::Later(Duration::from_secs(7)), Denial::DirectoryDown, Denial::Busy] {
+            let said = in_both(&Login::Denied(denial));
+            assert!(said.is_ascii() && said.len() < 500 && said.lines().count() == 2, "{said}");
+        }
+        assert_eq!(in_both(&Login::Denied(Denial::Wrong)), "");
+        let uri = crate::auth::totp::uri("clusteria", &"a".repeat(32), &"A".repeat(32));
+        let asked = Login::Enrol { uri: &uri, secret: &"A".repeat(32) }.say(Lang::En);
+        assert!(asked.is_ascii() && asked.len() < 500, "{asked}");
+    }
 }

@@ -59,7 +59,7 @@ fn without_a_terminal_it_is_read_and_accepted_by_commands() {
     }
     let sftp = cluster.ssh("ada").option("-s").run("sftp");
     assert!(sftp.status == 255 && sftp.stdout.is_empty(), "{sftp:?}");
-    let forward = cluster.ssh("ada").option("-W").option("localhost:1").run("");
+    let forward = cluster.ssh("ada").option("-v").option("-W").option("localhost:1").run("");
     assert!(forward.stderr.contains("charter"), "{forward:?}");
     assert!(cluster.containers().is_empty());
     let text = cluster.ssh("ada").run("clusteria charter").success().stdout;

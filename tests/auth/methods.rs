@@ -14,19 +14,24 @@ struct Row<'a> {
     is_in: bool,
 }
 
+/// Several at once, as in life.
 fn check(rows: &[Row<'_>], state: &str) {
-    for row in rows {
-        let began = Instant::now();
-        if row.is_in {
-            row.one.is_in();
-        } else {
-            let ran = row.one.is_out();
-            assert!(ran.stderr.contains("Permission denied"), "{}: {ran:?}", row.what);
-        }
-        let took = began.elapsed();
-        assert!(took.as_secs() < 8, "{}, {state}: {took:?}", row.what);
-        eprintln!("{state:<12} {:<44} {} in {took:?}", row.what, if row.is_in { "in " } else { "out" });
+    for some in rows.chunks(6) {
+        std::thread::scope(|scope| some.iter().for_each(|row| drop(scope.spawn(|| check_one(row, state)))));
     }
+}
+
+fn check_one(row: &Row<'_>, state: &str) {
+    let began = Instant::now();
+    if row.is_in {
+        row.one.is_in();
+    } else {
+        let ran = row.one.is_out();
+        assert!(ran.stderr.contains("Permission denied"), "{}: {ran:?}", row.what);
+    }
+    let took = began.elapsed();
+    assert!(took.as_secs() < 10, "{}, {state}: {took:?}", row.what);
+    eprintln!("{state:<12} {:<44} {} in {took:?}", row.what, if row.is_in { "in " } else { "out" });
 }
 
 /// A key of lia's that only the directory knows.
@@ -102,14 +107,14 @@ fn every_method_and_everything_that_can_be_said_about_somebody() {
                 row("directory, wrong", false, password("lia", "pw-max")),
                 row("directory, empty", false, password("lia", "")),
                 row("directory, not in the group", false, password("out", "pw-out")),
-                row("directory, odd names", false, password("l*", "pw-lia")),
-                row("directory, filters", false, password("lia)(uid=*", "pw-lia")),
-                row("directory, DNs", false, password("lia,ou=people", "pw-lia")),
             ]);
         }
         rows
     };
     check(&tries(true, true), "all is well");
+    for odd in ["l*", "*", "lia)(uid=*", "lia,ou=people", "lia\\2a", "li\\61", "lia\0", "LIA", "lia ", ""] {
+        super::wire::is_refused(cluster.port, odd, "pw-lia");
+    }
     let users = cluster.cli(&["user", "list"]).success().stdout;
     let line = |name: &str| users.lines().find(|line| line.starts_with(name)).map(str::to_owned);
     assert!(line("lia").is_some_and(|line| line.contains("5001") && line.contains("directory")), "{users}");
@@ -125,7 +130,7 @@ fn every_method_and_everything_that_can_be_said_about_somebody() {
     check(&tries(false, false), "down");
     let polite = Try::new(&cluster, "lia", INTERACTIVE).password("pw-lia").prompts(2).talkative().is_out();
     assert!(polite.stderr.contains("directory does not answer"), "{polite:?}");
-    assert!(polite.stderr.contains("annuaire de l'université ne répond pas"), "{polite:?}");
+    assert!(polite.stderr.contains("annuaire de l'universite ne repond pas"), "{polite:?}");
     slapd.serve();
     eventually("the directory is asked again", SOON, || {
         (Try::new(&cluster, "lia", "password").password("pw-lia").user()? == "lia").then_some(())

@@ -37,3 +37,14 @@ pub async fn refusal_time(port: u16, from: &str, user: &str) -> Duration {
     assert!(!matches!(result, AuthResult::Success));
     began.elapsed()
 }
+
+/// For names that the real ssh does not send.
+#[track_caller]
+pub fn is_refused(port: u16, user: &str, password: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let result = runtime.block_on(async {
+        let mut client = connect(port, &super::client::fresh_address()).await.unwrap();
+        client.authenticate_password(user, password).await.unwrap()
+    });
+    assert!(!result.success(), "{user:?} is in");
+}
