@@ -20,6 +20,8 @@ mod methods;
 mod slapd;
 #[path = "auth/tailscaled.rs"]
 mod tailscaled;
+#[path = "auth/throttle.rs"]
+mod throttle;
 #[path = "auth/wire.rs"]
 mod wire;
 

@@ -149,9 +149,10 @@ mod tests {
             let count = |line: &serde_json::Value| line["count"].as_u64().unwrap_or(1);
             lines(&path).iter().map(count).sum::<u64>()
         };
+        let wanted = all.to_string();
         eventually(|| {
             audit.note(event(all));
-            lines(&path).last().is_some_and(|last| last["target"] == all.to_string())
+            lines(&path).last().is_some_and(|last| last["target"] == wanted)
         });
         assert!(told() >= all, "{} of {all}", told());
     }

@@ -177,8 +177,10 @@ impl Authenticator {
     pub async fn confirm_factor(&self, who: &Identity, secret: &str, code: &str) -> Result<(), OwnError> {
         let step = totp::step_of(secret, code, unix_now()).ok_or(OwnError::WrongCode)?;
         let (user, secret) = (who.user().clone(), secret.to_owned());
-        let taken =
-            self.inner.ledger.run(move |l| Ok(l.enrol_totp(&user, &secret)? && l.take_totp_step(&user, step)?));
+        let taken = self
+            .inner
+            .ledger
+            .run(move |l| Ok(l.enrol_totp(&user, &secret)? && l.take_totp_step(&user, step)?));
         taken.await?.then_some(()).ok_or(OwnError::WrongCode)?;
         self.note_account(who, "second factor added", "");
         Ok(())

@@ -20,6 +20,5 @@ mod session;
 mod tcp;
 mod typed;
 mod visit;
-mod wire;
 
 pub use listener::{Listeners, ServeError};

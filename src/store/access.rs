@@ -61,7 +61,9 @@ impl Ledger {
     /// # Errors
     /// [`StoreError::NoUser`] and others.
     pub fn forget_totp(&self, name: &UserName) -> Result<(), StoreError> {
-        self.with(|c| require(c.execute("UPDATE users SET totp = NULL WHERE name = ?1", [name.as_str()])?, name))
+        self.with(|c| {
+            require(c.execute("UPDATE users SET totp = NULL WHERE name = ?1", [name.as_str()])?, name)
+        })
     }
 
     /// Takes the code of a time step. False when it or a later one has been taken already.

@@ -182,6 +182,19 @@ fn who_leaves_the_group_is_out_with_every_method() {
     let added = Try::new(&cluster, "lia", "publickey").key("lia.key").run(&words).success();
     assert!(added.stdout.contains("SHA256:"), "{added:?}");
     Try::new(&cluster, "lia", "publickey").key("second.key").is_in();
+    // Ids of the system itself are not taken from the directory; the one that is given stays.
+    let uid = || {
+        let users = cluster.cli(&["user", "list"]).success().stdout;
+        users
+            .lines()
+            .find(|line| line.starts_with("low"))
+            .map(|line| line.split_whitespace().nth(1).unwrap().to_owned())
+    };
+    Try::new(&cluster, "low", "password").password("pw-low").is_in();
+    let given = uid().unwrap();
+    assert!(given.parse::<u32>().unwrap() >= 1000, "{given}");
+    Try::new(&cluster, "low", "password").password("pw-low").is_in();
+    assert_eq!(uid(), Some(given));
     // An administrator by the directory's group.
     let max = Try::new(&cluster, "max", "password").password("pw-max").run("clusteria admin list --json");
     assert!(max.success().stdout.contains("\"machines\""));
