@@ -14,16 +14,19 @@ use crate::audit::{Audit, Event, Outcome as Noted};
 use crate::config::{Auth as Rules, AuthMethod};
 use crate::error_chain::in_full;
 use crate::reservation::UserName;
-use crate::store::{Ledger, Origin, StoreError, UserRecord};
+use crate::store::{KeyRecord, Ledger, Origin, StoreError, UserRecord};
 use crate::text::printable;
 
 pub mod account;
 pub mod authorized_key;
+pub mod certificate;
 pub mod directory;
+pub mod fido;
 mod guard;
 pub mod hasher;
 mod own;
 pub mod password;
+pub mod permissions;
 pub mod tailnet;
 pub mod throttle;
 pub mod totp;
@@ -31,9 +34,12 @@ pub mod totp;
 pub use own::{MAX_PASSWORD, OwnError, PasswordChange, check_new as check_new_password};
 
 use account::{Factor, Shut};
+use authorized_key::demands_verification;
+use certificate::{Authorities, AuthorityError, Shown, decide};
 use directory::{Directory, Entry, SetupError};
 use guard::Guard;
 use hasher::{Hasher, Lane};
+use permissions::Permissions;
 use tailnet::Tailnet;
 use throttle::{Outcome, Source, Throttle, Verdict};
 
@@ -51,6 +57,7 @@ pub struct Identity {
     uid: u32,
     admin: bool,
     by: AuthMethod,
+    permissions: Permissions,
 }
 
 impl Identity {
@@ -70,6 +77,12 @@ impl Identity {
     #[must_use]
     pub fn by(&self) -> AuthMethod {
         self.by
+    }
+
+    /// What the credential allows them.
+    #[must_use]
+    pub fn permissions(&self) -> &Permissions {
+        &self.permissions
     }
 
     /// Were they an administrator when they logged in?
@@ -158,6 +171,7 @@ pub struct Authenticator {
 struct Inner {
     rules: Rules,
     ledger: Ledger,
+    authorities: Authorities,
     audit: Audit,
     hasher: Hasher,
     directory: Option<Directory>,
@@ -181,6 +195,9 @@ pub enum AuthError {
     /// The directory.
     #[error(transparent)]
     Directory(#[from] SetupError),
+    /// The authorities of certificates.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] StoreError),
@@ -203,6 +220,7 @@ impl Authenticator {
         let tailnet =
             rules.methods.contains(&AuthMethod::Tailnet).then(|| Tailnet::new(rules.tailnet.clone()));
         let inner = Inner {
+            authorities: Authorities::load(&rules.user_ca)?,
             directory: rules.ldap.clone().map(Directory::new).transpose()?,
             tailnet,
             rules: rules.clone(),
@@ -233,7 +251,7 @@ impl Authenticator {
         let guard = self.admit(who).await?;
         let lane = if guard.is_good() { Lane::Known } else { Lane::Stranger };
         let checked = self.check_password(who.name, password, lane).await;
-        self.finish(guard, checked, AuthMethod::Password)
+        self.finish(guard, checked, AuthMethod::Password, Permissions::ALL)
     }
 
     /// Might this key open this account? Says nothing about who holds the key.
@@ -258,25 +276,58 @@ impl Authenticator {
             return Err(Why(Denial::Wrong, "not a key of theirs"));
         }
         let account = self.account(&user).await;
-        let login = self.finish(Guard::unthrottled(self, who), account, AuthMethod::PublicKey)?;
+        let guard = Guard::unthrottled(self, who);
+        let login = self.finish(guard, account, AuthMethod::PublicKey, Permissions::ALL)?;
         if enrolled {
             self.inner.note_key_use(user, fingerprint.to_owned()).await;
         }
         Ok(login)
     }
 
-    /// Makes an identity of somebody for whom an authority of the site vouches: the caller has verified its word, and that
-    /// it is about this name.
-    pub async fn vouched(&self, who: Attempt<'_>, key: &str) -> Login {
+    /// Might this certificate open this account? Says nothing about who holds it.
+    pub async fn certificate_is_fit(&self, who: Attempt<'_>, shown: &Shown<'_>) -> bool {
+        let Ok(user) = who.name.parse::<UserName>() else { return false };
+        self.permissions_of(who, shown).is_ok() && self.account(&user).await.is_ok()
+    }
+
+    /// Makes an identity from a certificate whose signatures, the authority's and the holder's, have been verified by
+    /// the caller.
+    pub async fn verified_certificate(&self, who: Attempt<'_>, shown: &Shown<'_>, key: &str) -> Login {
         let started = Instant::now();
-        let outcome = self.try_vouched(who).await;
+        let outcome = self.try_certificate(who, shown).await;
         self.conclude(who, Some(key), outcome, started).await
     }
 
-    async fn try_vouched(&self, who: Attempt<'_>) -> Result<Login, Why> {
+    async fn try_certificate(&self, who: Attempt<'_>, shown: &Shown<'_>) -> Result<Login, Why> {
         let user: UserName = who.name.parse().map_err(|_| Why(Denial::Wrong, "no user name"))?;
+        let permissions = self.permissions_of(who, shown)?;
         let account = self.account(&user).await;
-        self.finish(Guard::unthrottled(self, who), account, AuthMethod::PublicKey)
+        self.finish(Guard::unthrottled(self, who), account, AuthMethod::PublicKey, permissions)
+    }
+
+    fn permissions_of(&self, who: Attempt<'_>, shown: &Shown<'_>) -> Result<Permissions, Why> {
+        let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
+        decide(shown, &self.inner.authorities, who.name, who.peer.ip(), now).map_err(|unfit| {
+            let user = printable(&short(who.name));
+            tracing::info!(client = %who.peer, user, "certificate refused: {}", printable(&unfit.to_string()));
+            Why(Denial::Wrong, "the certificate is not fit")
+        })
+    }
+
+    /// Must this FIDO key prove who uses it, and not only that somebody does?
+    pub async fn key_demands_verification(&self, name: &str, fingerprint: &str) -> bool {
+        let Ok(user) = name.parse::<UserName>() else { return true };
+        let keys = self.inner.enrolled_keys(&user).await;
+        if let Some(key) = keys.iter().find(|key| key.fingerprint == fingerprint) {
+            return demands_verification(&key.line);
+        }
+        let Some(directory) = &self.inner.directory else { return true };
+        let entry = directory.look_up(&user).await.ok().flatten().unwrap_or_default();
+        entry
+            .keys
+            .iter()
+            .find(|key| key.fingerprint == fingerprint)
+            .is_none_or(|key| key.demands_verification)
     }
 
     /// Who the tailnet says that the peer is; nothing is noted of those whom it does not know.
@@ -292,7 +343,8 @@ impl Authenticator {
         if tailnet.rules().new_users && matches!(account, Err(Why(Denial::Wrong, UNKNOWN))) {
             account = self.inner.add_from_tailnet(&user).await;
         }
-        let outcome = self.finish(Guard::unthrottled(self, who), account, AuthMethod::Tailnet);
+        let guard = Guard::unthrottled(self, who);
+        let outcome = self.finish(guard, account, AuthMethod::Tailnet, Permissions::ALL);
         Some(self.conclude(who, None, outcome, started).await)
     }
 
@@ -399,7 +451,7 @@ impl Authenticator {
             return false;
         }
         let entry = directory.look_up(user).await.ok().flatten();
-        entry.is_some_and(|entry| entry.keys.iter().any(|key| key == fingerprint))
+        entry.is_some_and(|entry| entry.keys.iter().any(|key| key.fingerprint == fingerprint))
     }
 
     /// The account of somebody who has proved by other means than a password who they are.
@@ -422,7 +474,13 @@ impl Authenticator {
     }
 
     /// The account must be open; then the factors are counted.
-    fn finish(&self, guard: Guard, account: Result<Account, Why>, method: AuthMethod) -> Result<Login, Why> {
+    fn finish(
+        &self,
+        guard: Guard,
+        account: Result<Account, Why>,
+        method: AuthMethod,
+        permissions: Permissions,
+    ) -> Result<Login, Why> {
         let account = match account {
             Ok(account) => account,
             Err(Why(Denial::Wrong, reason)) => return Err(guard.wrong(reason)),
@@ -437,7 +495,7 @@ impl Authenticator {
             Err(Shut::Expired) => return Err(guard.wrong("the account has expired")),
         }
         let Account { record, admin } = account;
-        let identity = Identity { user: record.name, uid: record.uid, admin, by: method };
+        let identity = Identity { user: record.name, uid: record.uid, admin, by: method, permissions };
         let factor = account::second_factor(&self.inner.rules.totp, method, record.totp.is_some(), admin);
         match (factor, record.totp) {
             (Factor::Code, Some(secret)) => {
@@ -525,10 +583,13 @@ impl Inner {
         logged(self.ledger.run(move |l| l.user(&user)).await).ok_or(Why(Denial::Busy, "the ledger failed"))
     }
 
-    async fn key_is_enrolled(&self, user: &UserName, fingerprint: &str) -> bool {
+    async fn enrolled_keys(&self, user: &UserName) -> Vec<KeyRecord> {
         let user = user.clone();
-        let keys = logged(self.ledger.run(move |l| l.keys(&user)).await).unwrap_or_default();
-        keys.iter().any(|key| key.fingerprint == fingerprint)
+        logged(self.ledger.run(move |l| l.keys(&user)).await).unwrap_or_default()
+    }
+
+    async fn key_is_enrolled(&self, user: &UserName, fingerprint: &str) -> bool {
+        self.enrolled_keys(user).await.iter().any(|key| key.fingerprint == fingerprint)
     }
 
     async fn note_key_use(&self, user: UserName, fingerprint: String) {

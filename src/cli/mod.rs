@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::auth::certificate::Authorities;
 use crate::auth::directory::Directory;
 use crate::charter::Texts;
 use crate::config::Config;
@@ -77,6 +78,7 @@ fn load(file: &Path) -> Result<Config, Failure> {
 /// Also what the file only names: the charter's texts, the directory's certificates.
 fn check(file: &Path, config: &Config) -> Result<(), Failure> {
     config.cluster.charter.as_ref().map(Texts::read).transpose()?;
+    Authorities::load(&config.auth.user_ca)?;
     config.auth.ldap.clone().map(Directory::new).transpose()?;
     println!("{}: no problems", file.display());
     Ok(())

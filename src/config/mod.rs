@@ -82,6 +82,8 @@ pub struct Ssh {
     pub keepalive: Duration,
     /// Connections in all.
     pub max_connections: usize,
+    /// Connections of one address that have not logged in yet.
+    pub max_startups: usize,
     /// Connections of one user.
     pub max_per_user: usize,
 }
@@ -100,6 +102,8 @@ pub struct Listen {
 pub struct Auth {
     /// The methods switched on; at least one.
     pub methods: Vec<AuthMethod>,
+    /// Files with the keys that may sign users' certificates.
+    pub user_ca: Vec<PathBuf>,
     /// `[auth.ldap]`: the university's directory.
     pub ldap: Option<Ldap>,
     /// `[auth.tailnet]`

@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use super::words::{KeyCommand, TotpCommand};
 use super::{Answer, Caller, FrontDoor};
-use crate::auth::{OwnError, PasswordChange, totp};
+use crate::auth::permissions::Permissions;
+use crate::auth::{Identity, OwnError, PasswordChange, totp};
 use crate::reservation::UserName;
 use crate::store::KeyRecord;
 use crate::text::account::{Account, key_line};
@@ -57,6 +58,9 @@ pub(super) async fn key(
     lang: Lang,
 ) -> Answer {
     let Caller::Client { who, .. } = caller else { return from_outside(lang) };
+    if command != KeyCommand::List && is_restricted(who) {
+        return refused(&Account::Restricted, lang);
+    }
     let outcome = match command {
         KeyCommand::Add(key) => {
             let text = key.unwrap_or_else(|| input.join("\n"));
@@ -92,6 +96,9 @@ fn told(keys: &[KeyRecord], as_json: bool, line: impl Fn(&KeyRecord) -> String) 
 /// Three lines when they were typed (old, new, new again), two when a program gave them.
 pub(super) async fn password(door: &FrontDoor, caller: &Caller, input: &[String], lang: Lang) -> Answer {
     let Caller::Client { who, from } = caller else { return from_outside(lang) };
+    if is_restricted(who) {
+        return refused(&Account::Restricted, lang);
+    }
     let mut lines = input.iter().cloned();
     let mut next = || lines.next().unwrap_or_default();
     let change = PasswordChange { old: next(), new: next(), again: lines.next() };
@@ -101,6 +108,9 @@ pub(super) async fn password(door: &FrontDoor, caller: &Caller, input: &[String]
 
 pub(super) async fn factor(door: &FrontDoor, caller: &Caller, command: TotpCommand, lang: Lang) -> Answer {
     let Caller::Client { who, from } = caller else { return from_outside(lang) };
+    if is_restricted(who) {
+        return refused(&Account::Restricted, lang);
+    }
     let outcome = match command {
         TotpCommand::Begin => begin(door, caller, lang).await,
         TotpCommand::Off(code) => {
@@ -143,6 +153,11 @@ pub(super) async fn accept(door: &FrontDoor, caller: &Caller, lang: Lang) -> Ans
     }
     let outcome = door.charter.accept(who.user()).await.map_err(OwnError::from);
     answer(outcome.map(|()| Account::CharterAccepted.say(lang)), lang)
+}
+
+/// A certificate that allows less than everything must not make a key that allows everything.
+fn is_restricted(who: &Identity) -> bool {
+    *who.permissions() != Permissions::ALL
 }
 
 fn from_outside(lang: Lang) -> Answer {

@@ -7,6 +7,7 @@ use russh::server::Auth;
 use russh::{MethodKind, MethodSet};
 
 use super::landing::Login as Name;
+use crate::auth::certificate::Shown;
 use crate::auth::{Attempt, Authenticator, Denial, Half, Identity, Login, totp};
 use crate::config::AuthMethod;
 use crate::text::login::{Login as Text, in_both};
@@ -68,6 +69,22 @@ impl Talk {
             return refuse(auth);
         }
         let login = auth.verified_key(attempt(name, peer, "publickey"), fingerprint).await;
+        self.after(auth, login)
+    }
+
+    /// A certificate whose signatures have been verified.
+    pub(super) async fn certificate(
+        &mut self,
+        auth: &Authenticator,
+        name: &Name,
+        peer: SocketAddr,
+        shown: &Shown<'_>,
+    ) -> Step {
+        if !auth.allows(AuthMethod::PublicKey) {
+            return refuse(auth);
+        }
+        let login =
+            auth.verified_certificate(attempt(name, peer, "certificate"), shown, shown.authority).await;
         self.after(auth, login)
     }
 

@@ -2,10 +2,13 @@
 //! onto one conversation with the agent.
 
 mod algorithms;
+mod certificates;
 mod channels;
 mod charter_session;
+mod complaint;
 mod connection;
 mod forward;
+mod host_key_proof;
 pub mod host_keys;
 mod inbox;
 pub mod landing;
@@ -16,6 +19,7 @@ mod outgoing;
 mod pump;
 mod remote;
 mod remote_forward;
+mod seats;
 mod session;
 mod tcp;
 mod typed;

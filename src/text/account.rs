@@ -26,6 +26,7 @@ pub enum Account<'a> {
     NoCharter,
     CharterToAccept,
     FromOutside,
+    Restricted,
     Refused(&'a OwnError),
 }
 
@@ -87,6 +88,10 @@ impl Say for Account<'_> {
             Self::FromOutside => lang.pick(
                 "That needs a proof of who you are: from your own machine, ssh HOST clusteria …".into(),
                 "Il faut pour cela prouver qui vous êtes : depuis votre machine, ssh HÔTE clusteria …".into(),
+            ),
+            Self::Restricted => lang.pick(
+                "What you logged in with allows less than everything: it cannot change what opens your account".into(),
+                "Ce qui vous a connecté n'autorise pas tout : cela ne peut pas changer ce qui ouvre votre compte".into(),
             ),
             Self::Refused(error) => refused(error, lang),
         }

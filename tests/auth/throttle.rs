@@ -35,7 +35,6 @@ fn who_guesses_waits_and_nobody_else_does() {
     Try::new(&cluster, "ada", "publickey").from(office).key("ada.key").is_in();
     at("bob", office, "pw-bob").is_in();
     at("ada", home, "pw-ada").is_in();
-    drop(at);
     // Also where others have guessed at her name, and after a restart in the middle of it.
     cluster.stop_gateway();
     cluster.start_gateway();

@@ -33,12 +33,21 @@ pub struct Entry {
     pub dn: String,
     /// User id, where the site takes it from there.
     pub uid: Option<u32>,
-    /// Fingerprints of their public keys.
-    pub keys: Vec<String>,
+    /// Their public keys.
+    pub keys: Vec<DirectoryKey>,
     /// Is in the group that opens the door, or there is no such group.
     pub member: bool,
     /// Is in the group of administrators.
     pub admin: bool,
+}
+
+/// A public key of the directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectoryKey {
+    /// `SHA256:…`
+    pub fingerprint: String,
+    /// A FIDO key that must prove who uses it.
+    pub demands_verification: bool,
 }
 
 /// Why the directory said nothing.

@@ -8,7 +8,7 @@ use ldap3::{
 };
 use rustls::ClientConfig;
 
-use super::{DirectoryError, Entry};
+use super::{DirectoryError, DirectoryKey, Entry};
 use crate::auth::authorized_key;
 use crate::config::{Ldap as Rules, LdapEntry};
 use crate::reservation::UserName;
@@ -159,14 +159,17 @@ impl<'a> Session<'a> {
         Ok(Some(Entry { dn: only.dn.clone(), uid, keys: self.keys(only), member, admin }))
     }
 
-    fn keys(&self, entry: &SearchEntry) -> Vec<String> {
+    fn keys(&self, entry: &SearchEntry) -> Vec<DirectoryKey> {
         let name = &self.rules.key_attribute;
         let values =
             entry.attrs.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name)).flat_map(|(_, v)| v);
         values
             .take(MOST_KEYS)
             .filter_map(|line| authorized_key::parse(line).ok())
-            .map(|key| key.fingerprint)
+            .map(|key| DirectoryKey {
+                demands_verification: authorized_key::demands_verification(&key.line),
+                fingerprint: key.fingerprint,
+            })
             .collect()
     }
 

@@ -1,6 +1,6 @@
 //! `[auth]`
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{ldap, tailnet, throttle, totp};
 use crate::config::table::{Section, Table};
@@ -11,7 +11,7 @@ use crate::config::{Auth, AuthMethod, Ldap};
 pub(super) const AUTH: Section = Section {
     title: "[auth]",
     key: "auth",
-    keys: &["methods", "ldap", "tailnet", "throttle", "totp"],
+    keys: &["methods", "user_ca", "ldap", "tailnet", "throttle", "totp"],
     later: &[],
 };
 
@@ -25,13 +25,19 @@ pub(super) fn auth(table: &mut Table<'_, '_>, folder: &Path) -> Auth {
              ada@elsewhere.org must not be ada",
         );
     }
+    let user_ca = table.take("user_ca").map(|value| paths(value, folder)).unwrap_or_default();
     Auth {
+        user_ca,
         ldap: ldap_section(table, folder),
         throttle: table.section(&throttle::THROTTLE, throttle::throttle),
         totp: table.section(&totp::TOTP, totp::totp),
         tailnet,
         methods,
     }
+}
+
+fn paths(value: Value<'_, '_>, folder: &Path) -> Vec<PathBuf> {
+    value.list().unwrap_or_default().iter().filter_map(|value| value.path(folder)).collect()
 }
 
 /// The only section that is off when it is absent.
