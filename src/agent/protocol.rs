@@ -78,6 +78,11 @@ pub enum Request {
         /// From [`Event::Accepted`].
         token: u64,
     },
+    /// Say something on every terminal. Answered with [`Reply::Done`].
+    Say {
+        /// One printable line.
+        words: String,
+    },
 }
 
 /// Where to listen in the container.

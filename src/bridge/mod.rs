@@ -219,6 +219,17 @@ pub async fn stop(address: &AgentAddress, grace: Duration) -> Result<(), BridgeE
     }
 }
 
+/// Says something on every terminal in the container.
+///
+/// # Errors
+/// [`BridgeError`]
+pub async fn say(address: &AgentAddress, words: &str) -> Result<(), BridgeError> {
+    match request(address, &Request::Say { words: words.to_owned() }).await?.1 {
+        Reply::Done => Ok(()),
+        other => Err(unexpected(other)),
+    }
+}
+
 /// Opens the standing connection.
 ///
 /// # Errors

@@ -59,6 +59,8 @@ fn methods(auth: &Auth) -> MethodSet {
         match method {
             AuthMethod::PublicKey => kinds.push(MethodKind::PublicKey),
             AuthMethod::Password => kinds.extend([MethodKind::Password, MethodKind::KeyboardInteractive]),
+            // Clients begin with `none` anyway; it is never named.
+            AuthMethod::Tailnet => {}
         }
     }
     MethodSet::from(kinds.as_slice())

@@ -17,7 +17,7 @@ use super::visit::in_words;
 use crate::agent::protocol::Listen;
 use crate::bridge::{self, AgentAddress, Listener};
 use crate::error_chain::in_full;
-use crate::text::Lang;
+use crate::text::{Lang, printable};
 use crate::wire::Fields;
 
 /// Listeners of one connection.
@@ -39,6 +39,15 @@ pub(super) enum Spot {
     Unix {
         path: String,
     },
+}
+
+impl std::fmt::Display for Spot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp { address, port } => write!(f, "{}:{port}", printable(address)),
+            Self::Unix { path } => f.write_str(&printable(path)),
+        }
+    }
 }
 
 impl Spot {

@@ -5,7 +5,8 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// Each step is run once, in its own transaction. Never edit one that has been released.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE users (
         name     TEXT PRIMARY KEY,
         uid      INTEGER NOT NULL UNIQUE,
@@ -36,7 +37,32 @@ const STEPS: &[&str] = &["
     ) STRICT;
     CREATE INDEX reservations_open ON reservations (id) WHERE ended IS NULL;
     CREATE INDEX reservations_by_user ON reservations (user, ended);
-"];
+",
+    "
+    ALTER TABLE users ADD COLUMN admin INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE users ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE users ADD COLUMN expires TEXT;
+    -- local, or directory: then the directory has the last word on who they are.
+    ALTER TABLE users ADD COLUMN origin TEXT NOT NULL DEFAULT 'local';
+    ALTER TABLE users ADD COLUMN totp TEXT;
+    -- The time step of the last code that was taken: none is taken twice.
+    ALTER TABLE users ADD COLUMN totp_step INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE charter (
+        user     TEXT NOT NULL REFERENCES users(name) ON DELETE CASCADE,
+        version  TEXT NOT NULL,
+        accepted TEXT NOT NULL,
+        PRIMARY KEY (user, version)
+    ) STRICT;
+    -- Addresses from which a user has logged in: what others do elsewhere is not held against them there.
+    CREATE TABLE good_sources (
+        user   TEXT NOT NULL REFERENCES users(name) ON DELETE CASCADE,
+        source TEXT NOT NULL,
+        seen   TEXT NOT NULL,
+        PRIMARY KEY (user, source)
+    ) STRICT;
+    CREATE TABLE draining (machine TEXT PRIMARY KEY, since TEXT NOT NULL) STRICT;
+",
+];
 
 pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {
     let known = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);

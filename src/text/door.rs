@@ -57,9 +57,14 @@ clusteria: reserve a container on a GPU machine and work in it.
   clusteria reserve [TARGET]   get a slot: anywhere, on gpu1, or gpu1/2
   clusteria release            give yours back; everything outside /storage is deleted
   clusteria menu               the menu (needs a terminal)
+  clusteria key add            enrol a public key: cat ~/.ssh/id_ed25519.pub | ssh HOST clusteria key add
+  clusteria key list           your keys; clusteria key remove FINGERPRINT
+  clusteria password --account change your account's password
+  clusteria totp               a second factor for your password
+  clusteria charter            the charter; clusteria accept accepts it
   clusteria help               this page
 
-status, machines, reserve and release print JSON with --json.
+status, machines, reserve, release and key print JSON with --json.
 From your own machine: ssh HOST clusteria status
 Log in as USER+gpu1 or USER+gpu1/2 to land on a machine or slot of your choice.
 What is not in /storage is gone when the reservation ends.
@@ -73,9 +78,14 @@ clusteria : réservez un conteneur sur une machine GPU et travaillez-y.
   clusteria reserve [CIBLE]    obtenir une place : n'importe où, sur gpu1, ou gpu1/2
   clusteria release            rendre la vôtre ; tout ce qui n'est pas dans /storage est supprimé
   clusteria menu               le menu (nécessite un terminal)
+  clusteria key add            ajouter une clé publique : cat ~/.ssh/id_ed25519.pub | ssh HÔTE clusteria key add
+  clusteria key list           vos clés ; clusteria key remove EMPREINTE
+  clusteria password --account changer le mot de passe de votre compte
+  clusteria totp               un second facteur pour votre mot de passe
+  clusteria charter            la charte ; clusteria accept l'accepte
   clusteria help               cette page
 
-status, machines, reserve et release écrivent du JSON avec --json.
+status, machines, reserve, release et key écrivent du JSON avec --json.
 Depuis votre machine : ssh HÔTE clusteria status
 Connectez-vous en UTILISATEUR+gpu1 ou UTILISATEUR+gpu1/2 pour choisir la machine ou la place.
 Ce qui n'est pas dans /storage disparaît à la fin de la réservation.

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 use super::lease::{Lease, Start};
 use super::{Inner, close};
 use crate::agent::protocol::{Account, AgentConfig, CONFIG_NAME, FAILURE_NAME};
+use crate::audit::Event;
 use crate::auth::Identity;
 use crate::bridge;
 use crate::config::Slot;
@@ -33,6 +34,12 @@ impl Inner {
     /// Hands a fresh claim to a task of its own.
     pub(super) fn begin_start(self: &Arc<Self>, reservation: Reservation, who: Identity) -> Lease {
         let (told, start) = watch::channel(Start::Working(None));
+        self.audit.note(Event::Claimed {
+            user: reservation.user.clone(),
+            slot: reservation.slot.clone(),
+            reservation: reservation.id.clone(),
+            deadline: reservation.deadline,
+        });
         self.starts
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -52,6 +59,11 @@ async fn run(inner: Arc<Inner>, reservation: Reservation, who: Identity, told: w
     let said = match outcome {
         Ok(()) if ready => {
             tracing::info!(reservation = %id, user = %reservation.user, slot = %reservation.slot, "active");
+            inner.audit.note(Event::Ready {
+                user: reservation.user.clone(),
+                slot: reservation.slot.clone(),
+                reservation: id,
+            });
             Start::Ready
         }
         Ok(()) => {
