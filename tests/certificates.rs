@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{Cluster, Plan, Ran, SOON, eventually, run};
@@ -37,7 +37,7 @@ impl Office {
         self.cluster.path(&format!("{name}-cert.pub"))
     }
 
-    fn command(&self, certificate: &PathBuf, options: &[&str], words: &[&str]) -> Command {
+    fn command(&self, certificate: &Path, options: &[&str], words: &[&str]) -> Command {
         let mut command = Command::new("ssh");
         command
             .args(["-o", &format!("IdentityFile={}", self.cluster.path("holder").display())])
@@ -52,7 +52,7 @@ impl Office {
         command
     }
 
-    fn ssh(&self, certificate: &PathBuf, options: &[&str], words: &[&str]) -> Ran {
+    fn ssh(&self, certificate: &Path, options: &[&str], words: &[&str]) -> Ran {
         run(&mut self.command(certificate, options, words), b"")
     }
 
@@ -149,17 +149,17 @@ fn a_certificate_says_what_may_be_done() {
     assert_eq!(office.ssh(&none, &[], &["echo", "in"]).success().stdout, "in\n");
 
     // Port 9 of the container has nobody: to be refused by it is to have come through.
-    let through = |certificate| office.ssh(certificate, &["-W", "127.0.0.1:9"], &[]).stderr;
+    let through = |certificate: &Path| office.ssh(certificate, &["-W", "127.0.0.1:9"], &[]).stderr;
     assert!(through(&all).contains("connect failed"), "{}", through(&all));
     assert!(through(&none).contains("administratively prohibited"), "{}", through(&none));
-    let back = |certificate| {
+    let back = |certificate: &Path| {
         let options = ["-R", "0:127.0.0.1:9", "-o", "ExitOnForwardFailure=yes"];
         office.ssh(certificate, &options, &["echo", "in"])
     };
     assert_eq!(back(&all).success().stdout, "in\n");
     assert!(back(&none).stderr.contains("remote port forwarding failed"), "{:?}", back(&none));
 
-    let agent = |certificate| {
+    let agent = |certificate: &Path| {
         let socket = office.cluster.path("agent");
         let lent = format!("-oForwardAgent={}", socket.display());
         let options = ["-oIdentityAgent=none", &lent];
