@@ -27,6 +27,7 @@ impl Client for Dropbear {
                 command.args(["-q", "-b", &openssh::batch(place, ask), "-D", &through]);
                 command
             }
+            "scp" => scp(place, ask),
             _ => dbclient(place, ask),
         }
     }
@@ -37,6 +38,22 @@ fn line(place: &Place) -> Vec<String> {
     let key = place.cluster.path("ada.db");
     let port = place.port().to_string();
     ["dbclient", "-y", "-y", "-i", key.to_str().unwrap(), "-p", &port].map(str::to_owned).to_vec()
+}
+
+/// OpenSSH's scp gives options that dbclient does not have: a script leaves them out.
+fn scp(place: &Place, ask: &Ask) -> Command {
+    use std::os::unix::fs::PermissionsExt;
+    let script = place.cluster.path("dbclient-for-scp");
+    let text = format!(
+        "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nshift 2\nexec {} {} \"$@\"\n",
+        line(place).join(" "),
+        Cluster::host("ada")
+    );
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let mut command = Command::new("scp");
+    command.arg("-S").arg(script).args(openssh::scp(place, ask).get_args());
+    command
 }
 
 fn dbclient(place: &Place, ask: &Ask) -> Command {

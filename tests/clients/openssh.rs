@@ -37,6 +37,11 @@ fn base(program: &str, place: &Place, port_flag: &str) -> Command {
 
 fn ssh(place: &Place, ask: &Ask) -> Command {
     let mut command = base("ssh", place, "-p");
+    // The first value counts, and ours says nothing below an error.
+    if ask.way() == "remote" {
+        command = Command::new("ssh");
+        command.arg("-oLogLevel=INFO").args(base("ssh", place, "-p").get_args());
+    }
     let mut words = Vec::new();
     match ask.way() {
         "session" => {
@@ -49,7 +54,7 @@ fn ssh(place: &Place, ask: &Ask) -> Command {
         }
         "remote" => {
             let (there, here) = (ask.number("port_there"), ask.number("to_port"));
-            command.args(["-N", "-oLogLevel=INFO", "-oExitOnForwardFailure=yes"]);
+            command.args(["-N", "-oExitOnForwardFailure=yes"]);
             command.args(["-R", &format!("127.0.0.1:{there}:127.0.0.1:{here}")]);
         }
         "socks" => {
@@ -66,7 +71,7 @@ fn ssh(place: &Place, ask: &Ask) -> Command {
         }
         "jump" => {
             // -J reads no options from here for the first hop: the same thing spelled out.
-            let first = format!("{} -W %h:%p {}", place.cluster.ssh_line("ada"), Cluster::host("ada"));
+            let first = format!("{} -W %h:%p {}", place.ssh_line(), Cluster::host("ada"));
             command = base("ssh", place, "-p");
             command.args(["-o", &format!("ProxyCommand={first}"), "-p", &ask.number("to_port").to_string()]);
             words.push(ask.text("command"));
@@ -109,7 +114,8 @@ pub fn askpass(place: &Place, password: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-fn scp(place: &Place, ask: &Ask) -> Command {
+/// Also for dbclient, whose own scp is this one.
+pub fn scp(place: &Place, ask: &Ask) -> Command {
     let mut command = base("scp", place, "-P");
     command.args(["-q", "-r", "-p"]);
     if ask.has("legacy") {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::client::Client;
 use super::program::{Running, run_within};
-use super::sshd;
+use super::sshd::{self, Sshd};
 use crate::common::{Cluster, Plan, Ran, SOON, docker, eventually};
 
 /// More than anything here takes on a busy machine.
@@ -27,6 +27,8 @@ pub struct Place {
     /// Of the gateway's host keys, as plink wants to know them.
     pub fingerprints: Vec<String>,
     inner_sshd: OnceLock<u16>,
+    /// With `REFERENCE=1` all clients go to OpenSSH's own server instead: what fails there too is not ours.
+    reference: Option<Sshd>,
 }
 
 impl Place {
@@ -43,6 +45,7 @@ impl Place {
     fn make() -> Self {
         let cluster = Cluster::start(Plan { users: &["ada"], ssh: "max_per_user = 500", ..Plan::default() });
         cluster.ssh("ada").run("clusteria reserve gpu1/1").success();
+        let reference = std::env::var_os("REFERENCE").map(|_| Sshd::start(&cluster));
         let key = |name: &str| cluster.path(name);
         let made = |command: &mut Command| {
             let output = command.output().unwrap();
@@ -52,11 +55,12 @@ impl Place {
         made(Command::new("puttygen").arg(key("ada.key")).args(["-O", "private", "-o"]).arg(key("ada.ppk")));
         made(Command::new("dropbearconvert").args(["openssh", "dropbear"]).args([key("ada.key"), key("ada.db")]));
         let mut fingerprints = Vec::new();
-        for entry in fs::read_dir(key("hostkeys")).unwrap() {
-            let printed = made(Command::new("ssh-keygen").arg("-lf").arg(entry.unwrap().path()));
+        let keys = fs::read_dir(key("hostkeys")).unwrap().map(|entry| entry.unwrap().path());
+        for path in keys.chain(reference.iter().map(|sshd| sshd.host_key.clone())) {
+            let printed = made(Command::new("ssh-keygen").arg("-lf").arg(path));
             fingerprints.push(printed.split_whitespace().nth(1).unwrap().to_owned());
         }
-        let place = Self { cluster, fingerprints, inner_sshd: OnceLock::new() };
+        let place = Self { cluster, fingerprints, inner_sshd: OnceLock::new(), reference };
         place.furnish();
         place
     }
@@ -66,28 +70,38 @@ impl Place {
         for (name, text) in
             [("echo.py", include_str!("there/echo.py")), ("talk.py", include_str!("there/talk.py"))]
         {
-            self.cluster.ssh("ada").run_with_input(&format!("cat > {name}"), text.as_bytes()).success();
+            let path = self.cluster.path(name);
+            fs::write(&path, text).unwrap();
+            docker(&["cp", path.to_str().unwrap(), &format!("{}:/home/ada/{name}", self.container())]);
         }
         for target in [&ECHO_PORT.to_string(), ECHO_SOCKET] {
-            let name = &self.cluster.running()[0];
-            docker(&["exec", "-d", "-u", "ada", name, "python3", "/home/ada/echo.py", target]);
+            docker(&["exec", "-d", "-u", "ada", &self.container(), "python3", "/home/ada/echo.py", target]);
             let talk = format!("python3 /home/ada/talk.py {target}");
             eventually("the echo answers", SOON, || self.look(&talk).contains("bye").then_some(()));
         }
     }
 
     pub fn port(&self) -> u16 {
-        self.cluster.port
+        self.reference.as_ref().map_or(self.cluster.port, |sshd| sshd.port)
+    }
+
+    pub fn container(&self) -> String {
+        self.reference.as_ref().map_or_else(|| self.cluster.running()[0].clone(), |sshd| sshd.container.clone())
+    }
+
+    /// One line: ssh, its port and its options.
+    pub fn ssh_line(&self) -> String {
+        format!("ssh -p {} {}", self.port(), self.cluster.options("ada").join(" "))
     }
 
     /// The port of an sshd in the container, started at the first need.
     pub fn inner_sshd(&self) -> u16 {
-        *self.inner_sshd.get_or_init(|| sshd::inner(&self.cluster))
+        *self.inner_sshd.get_or_init(|| sshd::inner(&self.cluster, &self.container()))
     }
 
     /// Runs a script in the container by another way than SSH, to see what a client did.
     pub fn look(&self, script: &str) -> String {
-        let name = &self.cluster.running()[0];
+        let name = &self.container();
         docker(&["exec", "-u", "ada", "-e", "HOME=/home/ada", "-w", "/home/ada", name, "sh", "-c", script])
     }
 }

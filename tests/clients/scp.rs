@@ -56,9 +56,11 @@ fn check(case: &Case, is_legacy: bool) {
         fs::create_dir_all(&deep).unwrap();
         fs::write(format!("{deep}/{number}"), vec![number; usize::from(number) * 331]).unwrap();
     }
-    scp(&tree, &format!(":{}", case.remote("tree")));
-    scp(&format!(":{}", case.remote("tree")), &case.local("tree-back"));
-    let compared = std::process::Command::new("diff").args(["-r", &tree, &case.local("tree-back")]).output().unwrap();
+    let back = case.local("tree-back");
+    fs::create_dir(&back).unwrap();
+    scp(&tree, &format!(":{}", case.there));
+    scp(&format!(":{}", case.remote("tree")), &back);
+    let compared = std::process::Command::new("diff").args(["-r", &tree, &format!("{back}/tree")]).output().unwrap();
     assert!(compared.status.success(), "{}", String::from_utf8_lossy(&compared.stdout));
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Read;
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::common::{Cluster, IMAGE, SOON, docker, eventually, free_port};
@@ -38,8 +38,7 @@ fn wait_for_banner(connect: impl Fn() -> Option<String>) {
 }
 
 /// An sshd of the user's own in the user's container: a port of the container's.
-pub fn inner(cluster: &Cluster) -> u16 {
-    let container = &cluster.running()[0];
+pub fn inner(cluster: &Cluster, container: &str) -> u16 {
     equip(cluster, container);
     let port = free_port();
     docker(&["exec", container, "chown", "-R", "ada:ada", FOLDER]);
@@ -60,12 +59,18 @@ pub fn inner(cluster: &Cluster) -> u16 {
 pub struct Sshd {
     pub container: String,
     pub port: u16,
+    pub host_key: PathBuf,
 }
 
 impl Sshd {
     pub fn start(cluster: &Cluster) -> Self {
-        let sshd = Self { container: format!("clusteria-{}-sshd", cluster.name), port: free_port() };
+        let container = format!("clusteria-{}-sshd", cluster.name);
+        let host_key = cluster.path(&format!("sshd-for-{container}")).join("host_key");
+        let sshd = Self { container, port: free_port(), host_key };
         let name = &sshd.container;
+        // The same password as with the gateway.
+        let hash = Command::new("openssl").args(["passwd", "-6", "pw-ada"]).output().unwrap();
+        let hash = String::from_utf8(hash.stdout).unwrap();
         docker(&[
             "run", "-d", "--name", name, "--network", "host", "--hostname", "gpu1-1", "--entrypoint", "sleep", IMAGE,
             "7200",
@@ -78,9 +83,10 @@ impl Sshd {
             sshd.port
         );
         let script = format!(
-            "groupadd -g 20000 ada; useradd -m -u 20000 -g 20000 -s /bin/bash ada; usermod -p '*' ada; \
+            "groupadd -g 20000 ada; useradd -m -u 20000 -g 20000 -s /bin/bash ada; usermod -p '{}' ada; \
              chmod 700 /home/ada; mkdir -p /run/sshd; id sshd >/dev/null 2>&1 || useradd -r -d /run/sshd sshd; \
-             chown -R root:root {FOLDER}; chmod 600 {FOLDER}/host_key; printf '{settings}' > {FOLDER}/config"
+             chown -R root:root {FOLDER}; chmod 600 {FOLDER}/host_key; printf '{settings}' > {FOLDER}/config",
+            hash.trim()
         );
         docker(&["exec", name, "sh", "-ec", &script]);
         docker(&[

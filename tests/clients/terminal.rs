@@ -4,6 +4,7 @@ use std::process::Command;
 
 use super::ask::Ask;
 use super::behaviour::Behaviour;
+use super::exec::after_signal;
 use super::place::Case;
 use super::program::OnTerminal;
 
@@ -54,7 +55,7 @@ fn check(case: &Case) {
         interrupted.shows("ready");
         interrupted.types("\x03");
         let (status, screen) = interrupted.ends();
-        assert!([255, 130].contains(&status) && !screen.contains("never"), "{status} {screen}");
+        assert!([after_signal(case), 130].contains(&status) && !screen.contains("never"), "{status} {screen}");
     }
 }
 

@@ -20,10 +20,17 @@ pub const BEHAVIOUR: Behaviour = Behaviour {
     check,
 };
 
-/// Sends a connection's first bytes as Xlib does, the cookie from xauth's file where there is one.
-const PROGRAM: &str = "import os,socket
-d=os.environ['DISPLAY']; n=int(d.rsplit(':',1)[1].split('.')[0])
-s=socket.create_connection(('127.0.0.1',6000+n)); s.sendall(b'l\\\\0\\\\x0b\\\\0\\\\0\\\\0\\\\x12\\\\0\\\\x10\\\\0\\\\0\\\\0MIT-MAGIC-COOKIE-1\\\\0\\\\0'+bytes.fromhex(os.popen('xauth list '+d+' 2>/dev/null').read().split()[-1] if os.path.exists('/usr/bin/xauth') else '00'*16))
+/// Connects as Xlib does: with the cookie that `~/.Xauthority` has for the display, read without xauth's help.
+const PROGRAM: &str = "import os,socket,struct
+d=os.environ['DISPLAY']; n=d.rsplit(':',1)[1].split('.')[0]
+b=open(os.environ.get('XAUTHORITY',os.path.expanduser('~/.Xauthority')),'rb').read(); c=None
+while b:
+    b=b[2:]; f=[]
+    for _ in range(4):
+        l,=struct.unpack('>H',b[:2]); f.append(b[2:2+l]); b=b[2+l:]
+    if f[1]==n.encode(): c=f[3]
+s=socket.create_connection(('127.0.0.1',6000+int(n)))
+s.sendall(struct.pack('<BxHHHHxx',0x6c,11,0,18,16)+b'MIT-MAGIC-COOKIE-1'+bytes(2)+c)
 print(d,s.recv(100))";
 
 fn check(case: &Case) {

@@ -33,11 +33,15 @@ def leave(status, signal=None):
     os._exit(255 if signal else status)
 
 
+# Libraries refuse to steer a session whose input has ended: then our own stdin is left alone.
+IS_STEERED = any(word in ASK for word in ("resize", "signal", "break"))
+
+
 class Steer:
     """What is to happen once the session has said `ready`: a new window size, a signal, a break."""
 
     def __init__(self, act):
-        self.seen, self.act = b"", act if any(k in ASK for k in ("resize", "signal", "break")) else None
+        self.seen, self.act = b"", act if IS_STEERED else None
 
     def look(self, data):
         if self.act:

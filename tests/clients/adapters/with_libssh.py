@@ -7,7 +7,7 @@ import time
 
 from adapter import ASK, CHUNK, HOST, PORT, USER, Steer, leave, local_bytes, mode_of, save, say, write
 from ssh import options
-from ssh.exceptions import BaseSSHError
+from ssh.exceptions import EOF, BaseSSHError
 from ssh.key import import_privkey_file
 from ssh.session import Session
 
@@ -22,7 +22,7 @@ def connect():
         while session.userauth_kbdint("", "") == -2 or session.userauth_kbdint_getnprompts():
             if session.userauth_kbdint_getnprompts() <= 0:
                 break
-            session.userauth_kbdint_setanswer(0, ASK["password"])
+            session.userauth_kbdint_setanswer(0, ASK["password"].encode())
     elif "password" in ASK:
         session.userauth_password(USER, ASK["password"])
     else:
@@ -38,11 +38,14 @@ def open_session(session):
 
 def carry(channel, source, out, err, look=lambda data: None):
     """Until the channel's end: libssh is polled, its binding has no blocking read of both streams."""
-    ended, poller = False, channel.session.sock if hasattr(channel.session, "sock") else None
+    ended = False
     while True:
         moved = False
         for is_stderr, sink in ((False, out), (True, err)):
-            count, data = channel.read_nonblocking(CHUNK, is_stderr=is_stderr)
+            try:
+                count, data = channel.read_nonblocking(CHUNK, is_stderr=is_stderr)
+            except EOF:
+                count = 0
             if count > 0:
                 moved = True
                 sink(data[:count])
@@ -96,8 +99,12 @@ def local(session):
     while listener in select.select([listener, 0], [], [])[0]:
         other, _ = listener.accept()
         channel = session.channel_new()
-        channel.open_forward(ASK["to_host"], ASK["to_port"], "127.0.0.1", 1)
-        join(channel, other)
+        try:
+            channel.open_forward(ASK["to_host"], ASK["to_port"], "127.0.0.1", 1)
+        except BaseSSHError:
+            other.close()
+        else:
+            join(channel, other)
     leave(0)
 
 
@@ -154,7 +161,7 @@ def show(files, path):
 
 def count(files, path):
     with files.opendir(path) as folder:
-        say(len([1 for entry in folder.readdir() if entry.name not in (b".", b"..")]))
+        say(len([1 for entry in folder if entry.name not in (b".", b"..")]))
 
 
 def text(value):

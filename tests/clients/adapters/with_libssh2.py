@@ -100,7 +100,13 @@ def listen_once(sock, session, open_channel):
     say("ready")
     while listener in select.select([listener, 0], [], [])[0]:
         other, _ = listener.accept()
-        carry(sock, session, open_channel(), other)
+        try:
+            channel = open_channel()
+        except SSH2Error:
+            other.close()
+        else:
+            carry(sock, session, channel, other)
+        session.set_blocking(True)
     leave(0)
 
 

@@ -6,7 +6,7 @@ import sys
 import threading
 
 import paramiko
-from adapter import ASK, CHUNK, HOST, PORT, USER, Steer, leave, mode_of, read_stdin, say, serve, write
+from adapter import ASK, CHUNK, HOST, IS_STEERED, PORT, USER, Steer, leave, mode_of, read_stdin, say, serve, write
 
 
 def connect():
@@ -69,7 +69,8 @@ def session(transport):
         while data := channel.recv_stderr(CHUNK):
             write(sys.stderr, data)
 
-    threading.Thread(target=feed, daemon=True).start()
+    if not IS_STEERED:
+        threading.Thread(target=feed, daemon=True).start()
     aside = threading.Thread(target=errors, daemon=True)
     aside.start()
     while data := channel.recv(CHUNK):
@@ -89,7 +90,12 @@ def x11(channel, origin):
 
 def local(transport):
     def handle(sock):
-        join(transport.open_channel("direct-tcpip", (ASK["to_host"], ASK["to_port"]), sock.getpeername()), sock)
+        try:
+            channel = transport.open_channel("direct-tcpip", (ASK["to_host"], ASK["to_port"]), sock.getpeername())
+        except paramiko.ChannelException:
+            sock.close()
+        else:
+            join(channel, sock)
 
     serve(ASK["listen"], handle)
 

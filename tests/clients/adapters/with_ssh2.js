@@ -6,9 +6,9 @@ const { Client } = require('ssh2');
 
 const ask = JSON.parse(process.argv[2]);
 const conn = new Client();
-const say = (line) => fs.writeSync(1, `${line}\n`);
+const say = (line) => process.stdout.write(`${line}\n`);
 const fail = (error) => {
-  fs.writeSync(2, `${error && error.stack || error}\n`);
+  process.stderr.write(`${error && error.stack || error}\n`);
   process.exit(254);
 };
 
@@ -35,16 +35,17 @@ function session() {
     if (error) return fail(error);
     const look = steer(stream);
     let ended = null;
-    stream.on('data', (data) => { fs.writeSync(1, data); look(data); });
-    stream.stderr.on('data', (data) => fs.writeSync(2, data));
-    stream.on('exit', (code, signal) => { ended = { code, signal }; if (ask.order) fs.writeSync(2, 'exit\n'); });
-    stream.on('end', () => { if (ask.order) fs.writeSync(2, 'eof\n'); });
+    stream.on('data', (data) => { process.stdout.write(data); look(data); });
+    stream.stderr.on('data', (data) => process.stderr.write(data));
+    stream.on('exit', (code, signal) => { ended = { code, signal }; if (ask.order) process.stderr.write('exit\n'); });
+    stream.on('end', () => { if (ask.order) process.stderr.write('eof\n'); });
     stream.on('close', () => {
-      if (ask.order) fs.writeSync(2, 'close\n');
-      if (ended && ended.signal) fs.writeSync(2, `exit-signal ${ended.signal.replace(/^SIG/, '')}\n`);
+      if (ask.order) process.stderr.write('close\n');
+      if (ended && ended.signal) process.stderr.write(`exit-signal ${ended.signal.replace(/^SIG/, '')}\n`);
       process.exit(ended && ended.code !== null ? ended.code : 255);
     });
-    process.stdin.pipe(stream);
+    // Signals and sizes are not sent after our end of input: the caller's stdin is left alone then.
+    if (!ask.resize && !ask.signal) process.stdin.pipe(stream);
   };
   if (ask.command !== undefined) conn.exec(ask.command, options, start);
   else conn.shell(options.pty || false, { env: ask.env }, start);
@@ -107,7 +108,7 @@ function jump() {
     inner.on('error', fail).on('ready', () => inner.exec(ask.command, (e, stream) => {
       if (e) return fail(e);
       let status = 255;
-      stream.on('data', (data) => fs.writeSync(1, data));
+      stream.on('data', (data) => process.stdout.write(data));
       stream.on('exit', (code) => { status = code; });
       stream.on('close', () => process.exit(status));
     }));
