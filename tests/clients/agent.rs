@@ -43,7 +43,11 @@ fn check(case: &Case) {
     let lines: Vec<_> = ran.stdout.lines().collect();
     assert!(lines.len() == 3 && lines[1].starts_with("ada ") && lines[2] == "keys 1", "{ran:?}");
     eventually("the socket is gone", SOON, || {
-        case.place.look(&format!("ls -d {} {} 2>&1", lines[0], parent(lines[0]))).matches("No such").nth(1).map(|_| ())
+        case.place
+            .look(&format!("ls -d {} {} 2>&1", lines[0], parent(lines[0])))
+            .matches("No such")
+            .nth(1)
+            .map(|_| ())
     });
 }
 

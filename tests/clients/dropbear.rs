@@ -81,7 +81,12 @@ fn dbclient(place: &Place, ask: &Ask) -> Command {
             command.args(["-B", &format!("{}:{}", ask.text("to_host"), ask.number("to_port"))]);
         }
         "jump" => {
-            let first = format!("{} -B 127.0.0.1:{} {}", words.join(" "), ask.number("to_port"), Cluster::host("ada"));
+            let first = format!(
+                "{} -B 127.0.0.1:{} {}",
+                words.join(" "),
+                ask.number("to_port"),
+                Cluster::host("ada")
+            );
             command.args(["-J", &first]);
             remote.push(ask.text("command"));
         }

@@ -4,11 +4,8 @@ use super::ask::Ask;
 use super::behaviour::Behaviour;
 use super::place::Case;
 
-pub const BEHAVIOUR: Behaviour = Behaviour {
-    title: "input: early, in bulk, and ended while output goes on",
-    lacks: &[],
-    check,
-};
+pub const BEHAVIOUR: Behaviour =
+    Behaviour { title: "input: early, in bulk, and ended while output goes on", lacks: &[], check };
 
 fn check(case: &Case) {
     let half = case.run_with_input(&Ask::exec("cat; sleep 0.2; echo after; exit 7"), b"a\nb\n");

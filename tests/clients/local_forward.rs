@@ -20,7 +20,8 @@ fn check(case: &Case) {
     drop(forward);
     let nowhere = free_port();
     let _forward = case.start(&Ask::local(nowhere, 1));
-    let mut stream = eventually("the forward listens", SOON, || TcpStream::connect(("127.0.0.1", nowhere)).ok());
+    let mut stream =
+        eventually("the forward listens", SOON, || TcpStream::connect(("127.0.0.1", nowhere)).ok());
     stream.set_read_timeout(Some(SOON)).unwrap();
     let ended = stream.read(&mut [0; 1]);
     assert!(matches!(&ended, Ok(0)) || ended.is_err_and(|e| e.kind() != std::io::ErrorKind::WouldBlock));

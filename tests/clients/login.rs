@@ -11,7 +11,11 @@ const ONE_WAY: &str = "The client chooses the way by itself and takes `password`
 
 pub const INTERACTIVE: Behaviour = Behaviour {
     title: "login by keyboard-interactive",
-    lacks: &[("dbclient", ONE_WAY), ("PuTTY", ONE_WAY)],
+    lacks: &[
+        ("dbclient", ONE_WAY),
+        ("PuTTY", ONE_WAY),
+        ("libssh", "The Python binding of libssh cannot carry the dialogue."),
+    ],
     check: check_interactive,
 };
 

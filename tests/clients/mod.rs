@@ -14,6 +14,8 @@ mod talk;
 
 mod agent;
 mod channels;
+mod compare;
+mod editors;
 mod environment;
 mod exec;
 mod input;
@@ -35,6 +37,7 @@ mod signal;
 mod socks;
 mod stdio_forward;
 mod terminal;
+mod tools;
 mod unix_local;
 mod unix_remote;
 mod window_change;

@@ -28,7 +28,9 @@ fn check(case: &Case) {
         assert!(screen.replace("\r\n", " ").contains(expected), "{expected}: {screen}");
     }
     // npm ssh2 has no name for IUTF8 (RFC 8160).
-    assert!(screen.contains("-iutf8") == case.client.name().starts_with("ssh2") || case.client.wants_terminal());
+    assert!(
+        screen.contains("-iutf8") == case.client.name().starts_with("ssh2") || case.client.wants_terminal()
+    );
     if !case.client.wants_terminal() {
         let (_, screen) = shown(case, &modes(Ask::terminal("stty -a"), 0));
         assert!(screen.contains(" -echo "), "{screen}");

@@ -72,8 +72,10 @@ fn ssh(place: &Place, ask: &Ask) -> Command {
         "jump" => {
             // -J reads no options from here for the first hop: the same thing spelled out.
             let first = format!("{} -W %h:%p {}", place.ssh_line(), Cluster::host("ada"));
-            command = base("ssh", place, "-p");
-            command.args(["-o", &format!("ProxyCommand={first}"), "-p", &ask.number("to_port").to_string()]);
+            // The first port counts.
+            command = Command::new("ssh");
+            command.args(["-p", &ask.number("to_port").to_string(), "-o", &format!("ProxyCommand={first}")]);
+            command.args(place.cluster.options("ada"));
             words.push(ask.text("command"));
         }
         other => panic!("OpenSSH has no way to do {other}"),
@@ -141,7 +143,8 @@ fn sftp(place: &Place, ask: &Ask) -> Command {
 /// The steps in the words of OpenSSH's sftp, in a file.
 pub fn batch(place: &Place, ask: &Ask) -> String {
     let lines: Vec<_> = ask.steps().iter().map(|step| line(step)).collect();
-    let mut file = tempfile::Builder::new().prefix("batch-").tempfile_in(place.cluster.folder.path()).unwrap();
+    let mut file =
+        tempfile::Builder::new().prefix("batch-").tempfile_in(place.cluster.folder.path()).unwrap();
     writeln!(file, "{}", lines.join("\n")).unwrap();
     file.into_temp_path().keep().unwrap().to_str().unwrap().to_owned()
 }

@@ -53,7 +53,11 @@ impl Place {
             String::from_utf8_lossy(&output.stdout).into_owned()
         };
         made(Command::new("puttygen").arg(key("ada.key")).args(["-O", "private", "-o"]).arg(key("ada.ppk")));
-        made(Command::new("dropbearconvert").args(["openssh", "dropbear"]).args([key("ada.key"), key("ada.db")]));
+        made(
+            Command::new("dropbearconvert")
+                .args(["openssh", "dropbear"])
+                .args([key("ada.key"), key("ada.db")]),
+        );
         let mut fingerprints = Vec::new();
         let keys = fs::read_dir(key("hostkeys")).unwrap().map(|entry| entry.unwrap().path());
         for path in keys.chain(reference.iter().map(|sshd| sshd.host_key.clone())) {
@@ -86,7 +90,9 @@ impl Place {
     }
 
     pub fn container(&self) -> String {
-        self.reference.as_ref().map_or_else(|| self.cluster.running()[0].clone(), |sshd| sshd.container.clone())
+        self.reference
+            .as_ref()
+            .map_or_else(|| self.cluster.running()[0].clone(), |sshd| sshd.container.clone())
     }
 
     /// One line: ssh, its port and its options.

@@ -1,7 +1,7 @@
 //! Programs that are run with a time limit, on pipes or on a terminal of ours.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -51,10 +51,6 @@ impl Running {
         Self { child, stdin, stdout, stderr }
     }
 
-    pub fn pid(&self) -> i32 {
-        self.child.id() as i32
-    }
-
     pub fn write(&mut self, bytes: &[u8]) {
         let stdin = self.stdin.as_mut().unwrap();
         stdin.write_all(bytes).unwrap();
@@ -79,7 +75,10 @@ impl Running {
                 return both;
             }
             let ended = self.child.try_wait().unwrap();
-            assert!(Instant::now() < deadline && ended.is_none(), "never showed {text:?} ({ended:?}): {both}");
+            assert!(
+                Instant::now() < deadline && ended.is_none(),
+                "never showed {text:?} ({ended:?}): {both}"
+            );
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -233,15 +232,4 @@ impl Drop for OnTerminal {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Lines of a stream, in a thread.
-pub fn lines(source: impl Read + Send + 'static) -> Receiver<String> {
-    let (tell, told) = mpsc::channel();
-    thread::spawn(move || {
-        for line in BufReader::new(source).lines().map_while(Result::ok) {
-            let _ = tell.send(line);
-        }
-    });
-    told
 }

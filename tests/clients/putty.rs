@@ -100,7 +100,8 @@ fn psftp(place: &Place, ask: &Ask) -> Command {
     let mut command = base("psftp", place, ask);
     let steps = ask.steps();
     let lines: Vec<_> = steps.iter().map(|step| line(step)).collect();
-    let mut file = tempfile::Builder::new().prefix("batch-").tempfile_in(place.cluster.folder.path()).unwrap();
+    let mut file =
+        tempfile::Builder::new().prefix("batch-").tempfile_in(place.cluster.folder.path()).unwrap();
     writeln!(file, "{}\nquit", lines.join("\n")).unwrap();
     if steps.iter().any(|step| step[0] == "refused") {
         command.arg("-be");

@@ -20,9 +20,16 @@ pub const BEHAVIOUR: Behaviour = Behaviour {
 };
 
 fn check(case: &Case) {
-    let bulk: Vec<u8> = (0..3_000_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let bulk: Vec<u8> =
+        (0..3_000_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
     let ran = case.run_with_input(&Ask::exec("cat").with("rekey", 1_000_000), &bulk);
-    assert!(ran.status == 0 && ran.bytes == bulk, "{} of {} bytes: {}", ran.bytes.len(), bulk.len(), ran.stderr);
+    assert!(
+        ran.status == 0 && ran.bytes == bulk,
+        "{} of {} bytes: {}",
+        ran.bytes.len(),
+        bulk.len(),
+        ran.stderr
+    );
 }
 
 #[test]

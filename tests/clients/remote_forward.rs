@@ -74,7 +74,8 @@ fn chosen_port(forward: &mut Running) -> u16 {
         let said = format!("{}{}", forward.stdout(), forward.stderr());
         said.contains("port ").then_some(said)
     });
-    let number: String = said.split("port ").nth(1).unwrap().chars().take_while(char::is_ascii_digit).collect();
+    let number: String =
+        said.split("port ").nth(1).unwrap().chars().take_while(char::is_ascii_digit).collect();
     number.parse().unwrap_or_else(|_| panic!("{said}"))
 }
 

@@ -26,12 +26,7 @@ pub const MODERN: Behaviour = Behaviour {
 
 pub const LEGACY: Behaviour = Behaviour {
     title: "scp, the old protocol (`scp -O`)",
-    lacks: &[
-        ("paramiko", NO_SCP),
-        ("libssh", NO_SCP),
-        ("ssh2 1.14", NO_SCP),
-        ("ssh2 1.17", NO_SCP),
-    ],
+    lacks: &[("paramiko", NO_SCP), ("libssh", NO_SCP), ("ssh2 1.14", NO_SCP), ("ssh2 1.17", NO_SCP)],
     check: |case| check(case, true),
 };
 
@@ -60,7 +55,8 @@ fn check(case: &Case, is_legacy: bool) {
     fs::create_dir(&back).unwrap();
     scp(&tree, &format!(":{}", case.there));
     scp(&format!(":{}", case.remote("tree")), &back);
-    let compared = std::process::Command::new("diff").args(["-r", &tree, &format!("{back}/tree")]).output().unwrap();
+    let compared =
+        std::process::Command::new("diff").args(["-r", &tree, &format!("{back}/tree")]).output().unwrap();
     assert!(compared.status.success(), "{}", String::from_utf8_lossy(&compared.stdout));
 }
 

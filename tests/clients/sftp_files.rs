@@ -8,11 +8,7 @@ use super::exec::sum_here;
 use super::place::Case;
 use crate::common::big_file;
 
-pub const BEHAVIOUR: Behaviour = Behaviour {
-    title: "sftp: put, get, and both resumed",
-    lacks: &[],
-    check,
-};
+pub const BEHAVIOUR: Behaviour = Behaviour { title: "sftp: put, get, and both resumed", lacks: &[], check };
 
 const SIZE: u64 = 5_000_000;
 

@@ -4,11 +4,8 @@ use super::ask::Ask;
 use super::behaviour::Behaviour;
 use super::place::Case;
 
-pub const BEHAVIOUR: Behaviour = Behaviour {
-    title: "sftp: rename refuses to replace, posix-rename replaces, remove",
-    lacks: &[],
-    check,
-};
+pub const BEHAVIOUR: Behaviour =
+    Behaviour { title: "sftp: rename refuses to replace, posix-rename replaces, remove", lacks: &[], check };
 
 fn check(case: &Case) {
     let [one, two, three, none] = ["one", "two", "three", "none"].map(|name| case.remote(name));

@@ -14,7 +14,8 @@ pub const BEHAVIOUR: Behaviour = Behaviour {
 
 fn check(case: &Case) {
     let ran = case.run(&Ask::sftp(&[&["statvfs", "/home/ada"]])).success();
-    let is_said = ran.stdout.contains("blocks ") || (ran.stdout.contains("Avail") && ran.stdout.contains('%'));
+    let is_said =
+        ran.stdout.contains("blocks ") || (ran.stdout.contains("Avail") && ran.stdout.contains('%'));
     assert!(is_said && !ran.stdout.contains("blocks 0\n"), "{}", ran.stdout);
 }
 

@@ -8,12 +8,7 @@ pub const NO_SIGNAL: &str = "The client cannot send signals (plink only from its
 
 pub const BEHAVIOUR: Behaviour = Behaviour {
     title: "signal sent to the command",
-    lacks: &[
-        ("OpenSSH", NO_SIGNAL),
-        ("dbclient", NO_SIGNAL),
-        ("PuTTY", NO_SIGNAL),
-        ("paramiko", NO_SIGNAL),
-    ],
+    lacks: &[("OpenSSH", NO_SIGNAL), ("dbclient", NO_SIGNAL), ("PuTTY", NO_SIGNAL), ("paramiko", NO_SIGNAL)],
     check,
 };
 

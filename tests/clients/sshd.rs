@@ -28,7 +28,8 @@ fn equip(cluster: &Cluster, container: &str) {
         }
     }
     let key = folder.join("host_key");
-    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status().unwrap();
+    let made =
+        Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status().unwrap();
     assert!(made.success());
     docker(&["cp", &format!("{}/.", folder.display()), &format!("{container}:{FOLDER}")]);
 }
@@ -43,10 +44,32 @@ pub fn inner(cluster: &Cluster, container: &str) -> u16 {
     let port = free_port();
     docker(&["exec", container, "chown", "-R", "ada:ada", FOLDER]);
     docker(&[
-        "exec", "-d", "-u", "ada", "-e", "LD_LIBRARY_PATH=/opt/sshd/lib", container, "/opt/sshd/sshd", "-D", "-e",
-        "-f", "/dev/null", "-h", "/opt/sshd/host_key", "-p", &port.to_string(), "-o", "ListenAddress=127.0.0.1",
-        "-o", "AuthorizedKeysFile=/opt/sshd/authorized_keys", "-o", "StrictModes=no", "-o", "UsePAM=no",
-        "-o", "PidFile=none",
+        "exec",
+        "-d",
+        "-u",
+        "ada",
+        "-e",
+        "LD_LIBRARY_PATH=/opt/sshd/lib",
+        container,
+        "/opt/sshd/sshd",
+        "-D",
+        "-e",
+        "-f",
+        "/dev/null",
+        "-h",
+        "/opt/sshd/host_key",
+        "-p",
+        &port.to_string(),
+        "-o",
+        "ListenAddress=127.0.0.1",
+        "-o",
+        "AuthorizedKeysFile=/opt/sshd/authorized_keys",
+        "-o",
+        "StrictModes=no",
+        "-o",
+        "UsePAM=no",
+        "-o",
+        "PidFile=none",
     ]);
     wait_for_banner(|| {
         let look = format!("exec 3<>/dev/tcp/127.0.0.1/{port} && head -n 1 <&3");
@@ -72,7 +95,17 @@ impl Sshd {
         let hash = Command::new("openssl").args(["passwd", "-6", "pw-ada"]).output().unwrap();
         let hash = String::from_utf8(hash.stdout).unwrap();
         docker(&[
-            "run", "-d", "--name", name, "--network", "host", "--hostname", "gpu1-1", "--entrypoint", "sleep", IMAGE,
+            "run",
+            "-d",
+            "--name",
+            name,
+            "--network",
+            "host",
+            "--hostname",
+            "gpu1-1",
+            "--entrypoint",
+            "sleep",
+            IMAGE,
             "7200",
         ]);
         equip(cluster, name);
@@ -90,7 +123,14 @@ impl Sshd {
         );
         docker(&["exec", name, "sh", "-ec", &script]);
         docker(&[
-            "exec", "-d", "-e", "LD_LIBRARY_PATH=/opt/sshd/lib", name, "/opt/sshd/sshd", "-D", "-f",
+            "exec",
+            "-d",
+            "-e",
+            "LD_LIBRARY_PATH=/opt/sshd/lib",
+            name,
+            "/opt/sshd/sshd",
+            "-D",
+            "-f",
             "/opt/sshd/config",
         ]);
         wait_for_banner(|| {

@@ -15,7 +15,10 @@ pub const BEHAVIOUR: Behaviour =
 pub fn on_terminal(case: &Case, ask: &Ask) -> OnTerminal {
     let command = case.command(ask);
     let mut wrapped = Command::new("sh");
-    wrapped.args(["-c", "stty erase ^H; exec \"$@\"", "sh"]).arg(command.get_program()).args(command.get_args());
+    wrapped
+        .args(["-c", "stty erase ^H; exec \"$@\"", "sh"])
+        .arg(command.get_program())
+        .args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => wrapped.env(name, value),
@@ -44,7 +47,8 @@ fn check(case: &Case) {
     assert_eq!(status, 6, "{screen:?}");
     assert!(screen.contains("term=vt220") || case.client.name() == "PuTTY", "{screen:?}");
     if case.client.wants_terminal() {
-        let mut keys = on_terminal(case, &Ask::terminal("echo ready; read line; echo \"<$line>\"; cat; echo over"));
+        let mut keys =
+            on_terminal(case, &Ask::terminal("echo ready; read line; echo \"<$line>\"; cat; echo over"));
         keys.shows("ready");
         keys.types("worxX\x08\x08ds\r");
         keys.shows("<words>");
@@ -55,7 +59,10 @@ fn check(case: &Case) {
         interrupted.shows("ready");
         interrupted.types("\x03");
         let (status, screen) = interrupted.ends();
-        assert!([after_signal(case), 130].contains(&status) && !screen.contains("never"), "{status} {screen}");
+        assert!(
+            [after_signal(case), 130].contains(&status) && !screen.contains("never"),
+            "{status} {screen}"
+        );
     }
 }
 

@@ -12,7 +12,8 @@ use super::place::{Case, LIMIT};
 use super::program::run_within;
 use crate::common::SOON;
 
-pub const NO_X11: &str = "The client does not know X11 forwarding (libssh's binding cannot accept its channels).";
+pub const NO_X11: &str =
+    "The client does not know X11 forwarding (libssh's binding cannot accept its channels).";
 
 pub const BEHAVIOUR: Behaviour = Behaviour {
     title: "X11 forwarding",
@@ -50,7 +51,10 @@ fn check(case: &Case) {
     });
     let authority = case.local("authority");
     let cookie = "0123456789abcdef0123456789abcdef";
-    let made = Command::new("xauth").args(["-f", &authority, "add", &format!(":{display}"), ".", cookie]).output().unwrap();
+    let made = Command::new("xauth")
+        .args(["-f", &authority, "add", &format!(":{display}"), ".", cookie])
+        .output()
+        .unwrap();
     assert!(made.status.success());
     let ask = Ask::exec(&format!("python3 -c \"{PROGRAM}\""))
         .with("x11", true)

@@ -18,12 +18,7 @@ def connect():
     session.options_set_port(PORT)
     session.options_set(options.USER, USER)
     session.connect()
-    if ASK.get("interactive"):
-        while session.userauth_kbdint("", "") == -2 or session.userauth_kbdint_getnprompts():
-            if session.userauth_kbdint_getnprompts() <= 0:
-                break
-            session.userauth_kbdint_setanswer(0, ASK["password"].encode())
-    elif "password" in ASK:
+    if "password" in ASK:
         session.userauth_password(USER, ASK["password"])
     else:
         session.userauth_publickey(import_privkey_file(ASK["key"]))

@@ -43,7 +43,7 @@ class Duplex:
         if self.ended is True and self.channel.send_eof() != LIBSSH2_ERROR_EAGAIN:
             self.ended = "said"
 
-    def run(self, source, sinks, look=lambda data: None):
+    def run(self, source, sinks, look=lambda data: None, on_end=None):
         channel, quiet = self.channel, 0
         while True:
             moved = False
@@ -55,10 +55,13 @@ class Duplex:
                     look(data)
                     count, data = read(CHUNK)
             self.push()
-            if channel.eof() and not moved:
-                return
             if moved:
                 continue
+            if channel.eof():
+                if on_end is None or self.ended == "said":
+                    return
+                on_end()
+                on_end = lambda: None
             reading = [self.sock] if self.ended or self.pending else [self.sock, source]
             writing = [self.sock] if self.session.block_directions() & LIBSSH2_SESSION_BLOCK_OUTBOUND else []
             ready, _, _ = select.select(reading, writing, [], 0.2)
@@ -88,8 +91,8 @@ def session(sock, session):
 
 def carry(sock, session, channel, other):
     """A channel and a socket, until both have ended."""
-    Duplex(sock, session, channel).run(other, (other.sendall, other.sendall))
-    other.shutdown(socket.SHUT_WR)
+    end = lambda: other.shutdown(socket.SHUT_WR)
+    Duplex(sock, session, channel).run(other, (other.sendall, other.sendall), on_end=end)
     session.set_blocking(True)
     channel.close()
 

@@ -7,6 +7,8 @@ const { Client } = require('ssh2');
 const ask = JSON.parse(process.argv[2]);
 const conn = new Client();
 const say = (line) => process.stdout.write(`${line}\n`);
+// Not before all that was written has gone: a pipe takes only so much at once.
+const leave = (code) => process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));
 const fail = (error) => {
   process.stderr.write(`${error && error.stack || error}\n`);
   process.exit(254);
@@ -42,7 +44,7 @@ function session() {
     stream.on('close', () => {
       if (ask.order) process.stderr.write('close\n');
       if (ended && ended.signal) process.stderr.write(`exit-signal ${ended.signal.replace(/^SIG/, '')}\n`);
-      process.exit(ended && ended.code !== null ? ended.code : 255);
+      leave(ended && ended.code !== null ? ended.code : 255);
     });
     // Signals and sizes are not sent after our end of input: the caller's stdin is left alone then.
     if (!ask.resize && !ask.signal) process.stdin.pipe(stream);
@@ -110,7 +112,7 @@ function jump() {
       let status = 255;
       stream.on('data', (data) => process.stdout.write(data));
       stream.on('exit', (code) => { status = code; });
-      stream.on('close', () => process.exit(status));
+      stream.on('close', () => leave(status));
     }));
     inner.connect({ ...login(), sock });
   });
@@ -132,7 +134,7 @@ function channels() {
       stream.on('close', () => {
         done += 1;
         if (status === 0 && bytes) good += 1;
-        if (done === ask.count) { say(good); process.exit(0); }
+        if (done === ask.count) { say(good); leave(0); }
         next();
       });
     });
@@ -183,7 +185,7 @@ function sftp() {
     });
     try {
       for (const [word, ...args] of ask.steps) await SFTP[word](files, ...args);
-      process.exit(0);
+      leave(0);
     } catch (e) { fail(e); }
   });
 }
