@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+pub mod raw;
 pub mod terminal;
 
 pub const IMAGE: &str = "clusteria/try:1";
@@ -50,6 +51,7 @@ pub struct Plan {
     pub bound_to: Option<&'static str>,
     /// More lines, by section: they replace nothing, so name keys that are not set here.
     pub ssh: &'static str,
+    pub auth: &'static str,
     pub container: &'static str,
     pub reservation: &'static str,
     pub slot: &'static str,
@@ -68,6 +70,7 @@ impl Default for Plan {
             users: &["ada", "bob"],
             bound_to: None,
             ssh: "",
+            auth: "",
             container: "",
             reservation: "",
             slot: "",
@@ -123,6 +126,9 @@ impl Cluster {
              runtime = \"run\"\n\n{more}\n",
             self.name, self.port
         );
+        if !plan.auth.is_empty() {
+            write!(text, "[auth]\n{}\n\n", plan.auth).unwrap();
+        }
         for (index, slots) in plan.slots.iter().enumerate() {
             write!(text, "[[machine]]\nname = \"gpu{}\"\nengine = \"{}\"\n", index + 1, plan.engine).unwrap();
             for _ in 0..*slots {
