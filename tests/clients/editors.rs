@@ -119,11 +119,13 @@ fn zed_works_over_a_master_connection() {
     let mut sftp = std::process::Command::new("sftp");
     sftp.args(["-q", "-o", &control, "-b", "-", "ada@127.0.0.1"]);
     assert!(run_within(LIMIT, &mut sftp, b"pwd\n").success().stdout.contains("/home/ada"));
-    let forced = over(&["-tt", "-s"], &["sftp"], b"\0\0\0\x05\x01\0\0\0\x03");
-    assert!(
-        forced.bytes.get(4..9) == Some(&[2, 0, 0, 0, 3]),
-        "raw bytes though a terminal was asked for: {forced:?}"
-    );
+    // Its input must stay open: at its end sftp-server leaves without a word.
+    let mut forced = Running::start(&mut ssh(&place, &["-tt", "-s", "-o", &control], &["sftp"]));
+    forced.write(b"\0\0\0\x05\x01\0\0\0\x03");
+    eventually("raw bytes though a terminal was asked for", SOON, || {
+        forced.stdout().contains("\u{2}\0\0\0\u{3}\0\0\0\u{18}posix-rename@openssh.com").then_some(())
+    });
+    assert_eq!(forced.finish().status, 0, "an exit status at its end");
     std::thread::scope(|scope| {
         let run = |n: u32| over(&[], &[&format!("sleep 1; echo {n}")], b"").success().stdout;
         let began = Instant::now();

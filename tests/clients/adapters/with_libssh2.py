@@ -93,6 +93,7 @@ def carry(sock, session, channel, other):
     """A channel and a socket, until both have ended."""
     end = lambda: other.shutdown(socket.SHUT_WR)
     Duplex(sock, session, channel).run(other, (other.sendall, other.sendall), on_end=end)
+    other.close()
     session.set_blocking(True)
     channel.close()
 
@@ -125,12 +126,7 @@ def remote(sock, session):
         session.set_blocking(False)
         ready, _, _ = select.select([sock, 0], [], [], 0.05)
         if 0 in ready:
-            line = os.read(0, CHUNK)
-            session.set_blocking(True)
-            if line.strip() == b"cancel":
-                listener.cancel()
-                say("cancelled")
-            if not line:
+            if not os.read(0, CHUNK):
                 leave(0)
             continue
         channel = listener.forward_accept()
