@@ -23,9 +23,10 @@ const MAX_AUTH_ATTEMPTS: usize = 20;
 /// Keepalives that may go unanswered.
 pub(super) const KEEPALIVES: usize = 3;
 
-/// Some clients look for `OpenSSH_` or two digits in a row before they ask for Unix-socket
-/// forwarding (npm ssh2's strictVendor): the version of the library has them, honestly.
-const SERVER_ID: &str = concat!("SSH-2.0-clusteria_", env!("CARGO_PKG_VERSION"), "_russh_0.65.1");
+/// Clients choose a dialect by this name. SFTP's symlink has its two paths the other way round in OpenSSH's
+/// sftp-server, which is what answers in containers: asyncssh, npm ssh2, libssh and WinSCP send them so only to
+/// `OpenSSH`, first thing in the name. npm ssh2 with strictVendor forwards Unix sockets only then, too.
+const SERVER_ID: &str = concat!("SSH-2.0-OpenSSH_9.9 clusteria_", env!("CARGO_PKG_VERSION"));
 
 pub(super) fn russh_config(ssh: &Ssh, auth: &Auth, keys: Vec<PrivateKey>) -> Arc<RusshConfig> {
     Arc::new(RusshConfig {
