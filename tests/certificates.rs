@@ -141,8 +141,9 @@ fn a_certificate_says_what_may_be_done() {
         &["-n", "ada", "-O", "force-command=echo forced: $SSH_ORIGINAL_COMMAND"],
     );
 
-    let tty =
-        |certificate| office.ssh(certificate, &["-tt"], &["tty >/dev/null && echo terminal || echo none"]);
+    let tty = |certificate: &Path| {
+        office.ssh(certificate, &["-tt"], &["tty >/dev/null && echo terminal || echo none"])
+    };
     assert_eq!(tty(&all).success().stdout, "terminal\r\n");
     let without = tty(&none);
     assert!(without.status == 255 && without.stderr.contains("PTY allocation request failed"), "{without:?}");
