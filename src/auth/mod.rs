@@ -13,6 +13,9 @@ use crate::store::{Ledger, StoreError, UserRecord};
 
 pub mod authorized_key;
 pub mod password;
+pub mod reservation_password;
+
+pub use reservation_password::ReservationPassword;
 
 /// Argon2 uses memory and a core each: so many at once, the others wait their turn.
 const HASHES_AT_ONCE: usize = 2;
@@ -79,21 +82,36 @@ impl Authenticator {
 
     async fn check_password(&self, name: &str, password: &str) -> Option<Identity> {
         let record = self.find(name).await;
-        let hash = record.as_ref().and_then(|r| r.password.clone());
-        let known = hash.is_some();
-        let hash = hash.unwrap_or_else(|| self.decoy.to_string());
-        let right = self.verify(password.to_owned(), hash).await;
-        record.filter(|_| known && right).map(Identity::from)
+        let own = record.as_ref().and_then(|r| r.password.clone());
+        let lent = self.reservation_password(name).await;
+        let right = self.opens(password.to_owned(), [own, lent]).await;
+        record.filter(|_| right).map(Identity::from)
     }
 
-    async fn verify(&self, password: String, hash: String) -> bool {
+    /// The hash of the user's live reservation; an impossible name costs the same look-up.
+    async fn reservation_password(&self, name: &str) -> Option<String> {
+        let user = name.parse::<UserName>().ok();
+        let found = self.ledger.run(move |l| match &user {
+            Some(user) => l.live_password(user, Timestamp::now()),
+            None => Ok(None),
+        });
+        logged(found.await).flatten()
+    }
+
+    /// Does the password fit one of these? All are tried, with the decoy where there is none: neither
+    /// who exists, nor who has a reservation, nor which one fitted shows in the time it takes.
+    async fn opens(&self, password: String, hashes: [Option<String>; 2]) -> bool {
         let Ok(Ok(turn)) = tokio::time::timeout(TURN_LIMIT, self.turns.clone().acquire_owned()).await else {
             tracing::warn!("too many logins at once: one was refused unchecked");
             return false;
         };
+        let decoy = self.decoy.clone();
         let work = move || {
             let _turn = turn;
-            password::verify(&password, &hash)
+            hashes.iter().fold(false, |opened, hash| {
+                let fits = password::verify(&password, hash.as_deref().unwrap_or(&decoy));
+                opened | (fits && hash.is_some())
+            })
         };
         tokio::task::spawn_blocking(work).await.unwrap_or(false)
     }
@@ -164,6 +182,36 @@ mod tests {
             assert_eq!(auth.password(name, password).await, None, "{name}");
             assert!(began.elapsed() >= REFUSAL_TIME);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reservations_password_opens_beside_the_accounts_own_until_it_ends() {
+        use crate::reservation::{Reservation, ReservationId, State};
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&folder.path().join("l.db")).unwrap();
+        let now = Timestamp::now();
+        let ada: UserName = "ada".parse().unwrap();
+        ledger.add_user(&ada, Some(&password::hash("own").unwrap()), now).unwrap();
+        ledger.add_user(&"bob".parse().unwrap(), None, now).unwrap();
+        let reservation = Reservation {
+            id: ReservationId::new(),
+            user: ada.clone(),
+            slot: "gpu1/1".parse().unwrap(),
+            started: now,
+            deadline: now + Duration::from_secs(3600),
+            state: State::Active,
+        };
+        ledger.note_reservation(&reservation).unwrap();
+        let lent = ReservationPassword::generate().unwrap();
+        ledger.set_reservation_password(&reservation.id, &lent.hash().unwrap()).unwrap();
+        let auth = Authenticator::new(ledger.clone()).unwrap();
+        assert!(auth.password("ada", lent.reveal()).await.is_some());
+        assert!(auth.password("ada", "own").await.is_some());
+        assert!(auth.password("ada", "nobody has this password").await.is_none());
+        assert!(auth.password("bob", lent.reveal()).await.is_none(), "it is ada's");
+        ledger.forget_reservation_password(&reservation.id).unwrap();
+        assert!(auth.password("ada", lent.reveal()).await.is_none());
+        assert!(auth.password("ada", "own").await.is_some());
     }
 
     #[tokio::test]

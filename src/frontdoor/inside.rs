@@ -56,6 +56,8 @@ async fn attend(workspaces: &Workspaces, container: Container) {
     let id = &container.reservation.id;
     while is_active(workspaces, id) {
         if let Ok(mut watch) = bridge::watch(&container.agent).await {
+            // A password that was made while nobody could tell it.
+            workspaces.tell_password(&container).await;
             while let Some(event) = watch.next().await {
                 if let Event::Ask { id, arguments, locale } = event {
                     let answer = answer(workspaces, &container, id, &arguments, &locale).await;

@@ -28,6 +28,11 @@ pub enum Command {
         /// As JSON.
         json: bool,
     },
+    /// `password`: a new one for the reservation
+    Password {
+        /// As JSON.
+        json: bool,
+    },
     /// `release`
     Release {
         /// As JSON.
@@ -76,11 +81,12 @@ pub fn parse(words: &[String]) -> Result<Command, UsageError> {
         "status" => alone(Command::Status { json }),
         "machines" => alone(Command::Machines { json }),
         "release" => alone(Command::Release { json }),
+        "password" => alone(Command::Password { json }),
         "reserve" => {
             let target = argument.map_or(Ok(Target::Any), |t| t.parse().map_err(|_| odd(t)))?;
             Ok(Command::Reserve { target, json })
         }
-        "queue" | "key" | "password" | "ssh-config" | "admin" => Err(UsageError::NotYet(command.into())),
+        "queue" | "key" | "ssh-config" | "admin" => Err(UsageError::NotYet(command.into())),
         other => Err(UsageError::Unknown(other.to_owned())),
     }
 }
@@ -121,6 +127,7 @@ mod tests {
         );
         assert_eq!(parse(&words("clusteria")), Ok(Command::Help));
         assert_eq!(parse(&words("clusteria status")), Ok(Command::Status { json: false }));
+        assert_eq!(parse(&words("clusteria password --json")), Ok(Command::Password { json: true }));
         assert_eq!(parse(&words("clusteria reserve GPU")), Err(UsageError::Odd("GPU".into())));
         assert_eq!(parse(&words("clusteria release now")), Err(UsageError::Odd("now".into())));
         assert_eq!(parse(&words("clusteria queue")), Err(UsageError::NotYet("queue".into())));

@@ -5,7 +5,8 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// Each step is run once, in its own transaction. Never edit one that has been released.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE users (
         name     TEXT PRIMARY KEY,
         uid      INTEGER NOT NULL UNIQUE,
@@ -36,7 +37,12 @@ const STEPS: &[&str] = &["
     ) STRICT;
     CREATE INDEX reservations_open ON reservations (id) WHERE ended IS NULL;
     CREATE INDEX reservations_by_user ON reservations (user, ended);
-"];
+",
+    "
+    -- Of the reservation's own password: argon2id in PHC format, gone when it ends.
+    ALTER TABLE reservations ADD COLUMN password TEXT;
+",
+];
 
 pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {
     let known = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);

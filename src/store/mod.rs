@@ -11,6 +11,7 @@ use rusqlite::Connection;
 
 mod history;
 mod migrations;
+mod reservation_password;
 mod users;
 
 pub use users::{KeyRecord, UserRecord};
