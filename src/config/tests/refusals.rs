@@ -14,7 +14,6 @@ fn what_is_not_built_yet_is_said_to_be_so() {
         ("[auth]", "methods = [\"publickey\", \"tailnet\"]"),
         ("[reservation]", "hold = \"5m\""),
         ("[reservation]", "per_user = 2"),
-        ("[container]", "jupyter = true"),
         ("[cluster]", "charter = \"charter.txt\""),
         ("[[machine]]", "engine = \"tcp://gpu2:2376\""),
         ("[[machine]]", "engine = \"ssh://gpu2\""),
