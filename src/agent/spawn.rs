@@ -12,7 +12,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
 
 use super::account::User;
-use super::protocol::{BIN_DIR, Program, Pty, Spawn};
+use super::protocol::{BIN_DIR, BINARY_NAME, Program, Pty, Spawn};
 use super::pty;
 use super::reaper::pid_of;
 use super::serve::Agent;
@@ -58,7 +58,7 @@ fn command(user: &User, program: &Program) -> io::Result<Command> {
         Program::Shell => command.arg0(format!("-{base}")),
         Program::Exec(line) => command.arg0(base).arg("-c").arg(OsString::from_vec(line.clone())),
         Program::Sftp => {
-            command = Command::new(sftp_server()?);
+            command = sftp_server();
             &mut command
         }
     };
@@ -67,13 +67,14 @@ fn command(user: &User, program: &Program) -> io::Result<Command> {
     Ok(command)
 }
 
-fn sftp_server() -> io::Result<&'static str> {
-    SFTP_SERVERS.into_iter().find(|path| Path::new(path).exists()).ok_or_else(|| {
-        io::Error::new(
-            io::ErrorKind::NotFound,
-            "this image has no SFTP server: install openssh-sftp-server in it, or use `scp -O` and rsync",
-        )
-    })
+/// The image's own, which people know; else ours.
+fn sftp_server() -> Command {
+    if let Some(path) = SFTP_SERVERS.into_iter().find(|path| Path::new(path).exists()) {
+        return Command::new(path);
+    }
+    let mut own = Command::new(format!("{BIN_DIR}/{BINARY_NAME}"));
+    own.arg("sftp");
+    own
 }
 
 pub(super) fn environment(command: &mut Command, user: &User) {

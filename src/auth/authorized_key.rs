@@ -7,9 +7,18 @@ use sha2::{Digest, Sha256};
 use crate::store::KeyRecord;
 use crate::text::printable;
 
-/// Kinds that can be enrolled. FIDO keys are left out: that they demand a touch cannot be enforced yet.
-const KINDS: [&str; 5] =
-    ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa"];
+/// Kinds that can be enrolled.
+const KINDS: [&str; 7] = [
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "ssh-rsa",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+];
+/// The only option of `authorized_keys` that is taken: a FIDO key must verify its user (a PIN, a finger).
+const VERIFY_REQUIRED: &str = "verify-required ";
 /// RSA below this is refused (RFC 8332 and NIST SP 800-131A), in bits.
 const RSA_MIN_BITS: usize = 2048;
 const COMMENT_LIMIT: usize = 128;
@@ -42,6 +51,10 @@ pub fn parse(line: &str) -> Result<KeyRecord, KeyError> {
     if line.contains("PRIVATE KEY") {
         return Err(KeyError::Private);
     }
+    let (option, line) = match line.strip_prefix(VERIFY_REQUIRED) {
+        Some(rest) => (VERIFY_REQUIRED, rest.trim_start()),
+        None => ("", line),
+    };
     let mut words = line.splitn(3, char::is_whitespace);
     let (Some(kind), Some(blob)) = (words.next(), words.next()) else {
         return Err(KeyError::NotAKey);
@@ -60,10 +73,16 @@ pub fn parse(line: &str) -> Result<KeyRecord, KeyError> {
     }
     Ok(KeyRecord {
         fingerprint: fingerprint(&bytes),
-        line: format!("{kind} {blob}"),
+        line: format!("{option}{kind} {blob}"),
         comment: printable(&comment.chars().take(COMMENT_LIMIT).collect::<String>()),
         last_used: None,
     })
+}
+
+/// Must whoever signs with this enrolled key prove to it who they are?
+#[must_use]
+pub fn demands_verification(line: &str) -> bool {
+    line.starts_with(VERIFY_REQUIRED)
 }
 
 /// `SHA256:…` of a key's wire form (RFC 4253 section 6.6), as `ssh-keygen -l` prints it.
@@ -110,5 +129,21 @@ mod tests {
         assert_eq!(not(&ED25519.replace("ssh-ed25519", "ssh-rsa")), KeyError::NotAKey);
         assert_eq!(not("-----BEGIN OPENSSH PRIVATE KEY-----"), KeyError::Private);
         assert_eq!(not("ssh-dss AAAAB3NzaC1kc3M="), KeyError::Kind("ssh-dss".into()));
+    }
+
+    #[test]
+    fn a_security_key_may_have_to_verify_its_user() {
+        let kind = "sk-ssh-ed25519@openssh.com";
+        let mut blob = Vec::new();
+        for field in [kind.as_bytes(), &[7; 32], b"ssh:"] {
+            blob.extend(u32::try_from(field.len()).unwrap().to_be_bytes());
+            blob.extend(field);
+        }
+        let line = format!("{kind} {}", STANDARD.encode(blob));
+        let key = parse(&format!("{line} yubi")).unwrap();
+        assert!(key.line == line && key.comment == "yubi" && !demands_verification(&key.line));
+        let strict = parse(&format!("verify-required {line} yubi")).unwrap();
+        assert!(strict.fingerprint == key.fingerprint && demands_verification(&strict.line));
+        assert_eq!(parse(&format!("no-touch-required {line}")).unwrap_err(), KeyError::NotAKey);
     }
 }

@@ -1,5 +1,6 @@
 //! Who are you: a credential → an [`Identity`], which nothing else can make.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,12 +8,18 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 
+use self::authorized_key::demands_verification;
+use self::certificate::{Authorities, Shown, Unfit, decide};
+use self::permissions::Permissions;
 use crate::error_chain::in_full;
 use crate::reservation::UserName;
 use crate::store::{Ledger, StoreError, UserRecord};
 
 pub mod authorized_key;
+pub mod certificate;
+pub mod fido;
 pub mod password;
+pub mod permissions;
 pub mod reservation_password;
 
 pub use reservation_password::ReservationPassword;
@@ -55,6 +62,7 @@ impl From<UserRecord> for Identity {
 #[derive(Debug, Clone)]
 pub struct Authenticator {
     ledger: Ledger,
+    authorities: Arc<Authorities>,
     turns: Arc<Semaphore>,
     /// Verified when there is nobody, so that unknown and wrong take the same time.
     decoy: Arc<str>,
@@ -67,7 +75,14 @@ impl Authenticator {
     /// When hashing does not work at all.
     pub fn new(ledger: Ledger) -> Result<Self, password::HashError> {
         let decoy = password::hash("nobody has this password")?.into();
-        Ok(Self { ledger, turns: Arc::new(Semaphore::new(HASHES_AT_ONCE)), decoy })
+        let (authorities, turns) = (Arc::default(), Arc::new(Semaphore::new(HASHES_AT_ONCE)));
+        Ok(Self { ledger, authorities, turns, decoy })
+    }
+
+    /// The same, which also takes the certificates of these authorities.
+    #[must_use]
+    pub fn trusting(self, authorities: Authorities) -> Self {
+        Self { authorities: Arc::new(authorities), ..self }
     }
 
     /// Checks a password. `None` is all that anybody learns: unknown and wrong look alike, in time too.
@@ -130,6 +145,28 @@ impl Authenticator {
             tracing::warn!("last use of a key not noted: {}", in_full(&e));
         }
         Some(record.into())
+    }
+
+    /// Makes an identity from a certificate whose signatures, the authority's and the holder's, have been
+    /// verified by the caller; and what it allows.
+    pub async fn verified_certificate(
+        &self,
+        name: &str,
+        shown: &Shown<'_>,
+        source: IpAddr,
+    ) -> Result<Option<(Identity, Permissions)>, Unfit> {
+        let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
+        let permissions = decide(shown, &self.authorities, name, source, now)?;
+        Ok(self.find(name).await.map(|record| (record.into(), permissions)))
+    }
+
+    /// Must this enrolled FIDO key prove who uses it, and not only that somebody does?
+    pub async fn key_demands_verification(&self, name: &str, fingerprint: &str) -> bool {
+        let Ok(user) = name.parse::<UserName>() else { return true };
+        let keys = logged(self.ledger.run(move |l| l.keys(&user)).await).unwrap_or_default();
+        keys.iter()
+            .find(|key| key.fingerprint == fingerprint)
+            .is_none_or(|key| demands_verification(&key.line))
     }
 
     async fn find_by_key(&self, name: &str, fingerprint: &str) -> Option<UserRecord> {

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clusteria::agent::{door, protocol::RUN_DIR, run};
+use clusteria::agent::{door, protocol::RUN_DIR, run, sftp};
 
-const USAGE: &str = "usage: clusteria-agent run [DIRECTORY] | --version";
+const USAGE: &str = "usage: clusteria-agent run [DIRECTORY] | sftp | --version";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args();
@@ -19,6 +19,13 @@ fn main() -> ExitCode {
             eprintln!("clusteria-agent: {}", run(&directory));
             ExitCode::FAILURE
         }
+        (Some("sftp"), None) => match sftp::serve(std::io::stdin(), std::io::stdout()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(e) => {
+                eprintln!("sftp: {e}");
+                ExitCode::FAILURE
+            }
+        },
         (Some("--version"), None) => {
             println!("clusteria-agent {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS

@@ -64,6 +64,8 @@ pub struct Ssh {
     pub keepalive: Duration,
     /// Connections in all.
     pub max_connections: usize,
+    /// Connections of one address that have not logged in yet.
+    pub max_startups: usize,
     /// Connections of one user.
     pub max_per_user: usize,
 }
@@ -82,6 +84,8 @@ pub struct Listen {
 pub struct Auth {
     /// The methods switched on; at least one.
     pub methods: Vec<AuthMethod>,
+    /// Files with the keys that may sign users' certificates.
+    pub user_ca: Vec<PathBuf>,
 }
 
 /// A way to prove who one is.

@@ -13,12 +13,15 @@ use crate::config::{Auth, AuthMethod, Ssh};
 /// Bytes a client may send on a channel before they are consumed. With 20 ms of round trip this
 /// carries 100 MB/s; it is also what one stalled channel can make us hold.
 pub(super) const WINDOW: u32 = 2 * 1024 * 1024;
+/// What all channels of one connection together can make us hold: 64 of them stalled, each with a full
+/// window. A client that goes on beyond that is cut off.
+const MAX_UNCONSUMED: u64 = 64 * WINDOW as u64;
 const PACKET: u32 = 32 * 1024;
 /// Messages between channel tasks and the connection: what an echo waits behind beside a bulk transfer.
 const EVENTS: usize = 8;
 const MAX_AUTH_ATTEMPTS: usize = 20;
 /// Keepalives that may go unanswered.
-const KEEPALIVES: usize = 3;
+pub(super) const KEEPALIVES: usize = 3;
 
 /// Some clients look for `OpenSSH_` or two digits in a row before they ask for Unix-socket
 /// forwarding (npm ssh2's strictVendor): the version of the library has them, honestly.
@@ -44,6 +47,8 @@ pub(super) fn russh_config(ssh: &Ssh, auth: &Auth, keys: Vec<PrivateKey>) -> Arc
         keepalive_max: KEEPALIVES,
         nodelay: true,
         manual_window: true,
+        max_unconsumed: MAX_UNCONSUMED,
+        more_signature_algorithms: vec![Algorithm::SkEd25519, Algorithm::SkEcdsaSha2NistP256],
         ..RusshConfig::default()
     })
 }

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::inbox::Inbox;
 use super::remote::X11;
-use crate::agent::protocol::Pty;
+use crate::agent::protocol::{Control, Pty, WindowSize};
 
 /// sshd has no limit for forwards; this one only bounds what one connection can make us hold.
 const MAX_CHANNELS: usize = 4096;
@@ -30,6 +30,15 @@ pub(super) struct Waiting {
 struct Entry {
     inbox: Arc<Inbox>,
     waiting: Option<Waiting>,
+    is_session: bool,
+    has_terminal: bool,
+}
+
+impl Entry {
+    /// Is there a program that a signal could reach?
+    fn is_running(&self) -> bool {
+        self.is_session && self.waiting.is_none()
+    }
 }
 
 #[derive(Default)]
@@ -53,14 +62,15 @@ impl Channels {
     pub(super) fn add_session(&self, write: ChannelWriteHalf<Msg>) {
         let waiting = Waiting { write, pty: None, env: Vec::new(), wants_agent: false, x11: None };
         let id = waiting.write.id();
-        let entry = Entry { inbox: Arc::default(), waiting: Some(waiting) };
+        let inbox = Arc::default();
+        let entry = Entry { inbox, waiting: Some(waiting), is_session: true, has_terminal: false };
         self.with(|entries| entries.insert(id, entry));
     }
 
     /// A new forward's channel.
     pub(super) fn add_forward(&self, id: ChannelId) -> Arc<Inbox> {
         let inbox = Arc::<Inbox>::default();
-        let entry = Entry { inbox: inbox.clone(), waiting: None };
+        let entry = Entry { inbox: inbox.clone(), waiting: None, is_session: false, has_terminal: false };
         self.with(|entries| entries.insert(id, entry));
         inbox
     }
@@ -72,11 +82,41 @@ impl Channels {
 
     /// Notes the terminal, once.
     pub(super) fn set_pty(&self, id: ChannelId, pty: Pty) -> bool {
-        self.note(id, |waiting| {
-            let is_first = waiting.pty.is_none();
-            waiting.pty.get_or_insert(pty);
-            is_first
+        self.with(|entries| {
+            let Some(entry) = entries.get_mut(&id) else { return false };
+            let Some(waiting) = entry.waiting.as_mut().filter(|waiting| waiting.pty.is_none()) else {
+                return false;
+            };
+            waiting.pty = Some(pty);
+            entry.has_terminal = true;
+            true
         })
+    }
+
+    /// A terminal's new size; as with sshd it does no harm where there is none.
+    pub(super) fn resize(&self, id: ChannelId, size: WindowSize) -> bool {
+        self.with(|entries| match entries.get_mut(&id) {
+            Some(Entry { waiting: Some(Waiting { pty: Some(pty), .. }), .. }) => {
+                pty.size = size;
+                true
+            }
+            Some(entry) => {
+                if entry.has_terminal {
+                    entry.inbox.resize(size);
+                }
+                entry.is_session
+            }
+            None => false,
+        })
+    }
+
+    /// A signal for the program. False when there is none.
+    pub(super) fn signal(&self, id: ChannelId, signal: Control) -> bool {
+        let inbox = self.with(|entries| {
+            let entry = entries.get(&id).filter(|entry| entry.is_running())?;
+            (signal != Control::Break || entry.has_terminal).then(|| entry.inbox.clone())
+        });
+        inbox.inspect(|inbox| inbox.signal(signal)).is_some()
     }
 
     /// Notes that the client lends its ssh-agent.

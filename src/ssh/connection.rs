@@ -6,30 +6,38 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use russh::keys::{HashAlg, PublicKey};
+use russh::keys::ssh_key::Signature;
+use russh::keys::{Certificate, HashAlg, PublicKey};
 use russh::server::{
     Auth, ChannelOpenHandle, GlobalReply, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
 };
 use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, Error, Pty as Mode, Sig};
 use tokio_util::sync::CancellationToken;
 
+use super::certificates::{authority, shown};
 use super::channels::Channels;
 use super::forward::{Dial, Forward};
+use super::host_key_proof::{ANNOUNCE, PROVE, announcement, prove};
 use super::landing::Login;
-use super::listener::{Gateway, Seat};
+use super::listener::Gateway;
 use super::outgoing::Outgoing;
 use super::remote::{Remote, X11};
 use super::remote_forward::{RemoteForwards, Spot};
+use super::seats::Seat;
 use super::session::{Asked, Session as ClientSession};
 use super::visit::Visit;
 use crate::agent::protocol::{Control, Pty, WindowSize};
-use crate::auth::Identity;
-use crate::reservation::MachineName;
+use crate::auth::permissions::Permissions;
+use crate::auth::{Identity, fido};
+use crate::config::AuthMethod;
+use crate::reservation::{MachineName, UserName};
 use crate::text::session::Line;
-use crate::text::{Lang, Say};
+use crate::text::{Lang, Say, printable};
 
 /// Longest TERM that is passed on.
 const MAX_TERM: usize = 64;
+/// How often one connection may have our host keys proven: signing costs us more than asking costs them.
+const PROOFS: u8 = 4;
 const PASSWORD_PROMPT: &str = "Password: ";
 
 /// Both ends of the TCP connection, and what the listener stands for.
@@ -46,18 +54,22 @@ pub(super) struct Guest {
     pub(super) identity: Identity,
     pub(super) login: Login,
     pub(super) peer: Peer,
+    /// What the credential allows.
+    pub(super) permissions: Permissions,
 }
 
 pub(super) struct Connection {
     gateway: Arc<Gateway>,
     peer: Peer,
     guest: Option<Guest>,
-    seat: Option<Seat>,
+    seat: Option<Seat<UserName>>,
     authenticated: CancellationToken,
     channels: Arc<Channels>,
     /// Since the login.
     remote: Option<Arc<Remote>>,
     forwards: Arc<RemoteForwards>,
+    no_more_sessions: bool,
+    proofs_left: u8,
 }
 
 impl Drop for Connection {
@@ -72,7 +84,18 @@ impl Drop for Connection {
 impl Connection {
     pub(super) fn new(gateway: Arc<Gateway>, peer: Peer, authenticated: CancellationToken) -> Self {
         let (channels, forwards) = <_>::default();
-        Self { gateway, peer, guest: None, seat: None, authenticated, channels, remote: None, forwards }
+        Self {
+            gateway,
+            peer,
+            guest: None,
+            seat: None,
+            authenticated,
+            channels,
+            remote: None,
+            forwards,
+            no_more_sessions: false,
+            proofs_left: PROOFS,
+        }
     }
 
     fn login(&self, name: &str) -> Login {
@@ -87,7 +110,8 @@ impl Connection {
             return Auth::reject();
         };
         tracing::info!(client = %self.peer.client, user = %identity.user(), method, "login");
-        self.guest = Some(Guest { identity, login, peer: self.peer.clone() });
+        let permissions = Permissions::ALL;
+        self.guest = Some(Guest { identity, login, peer: self.peer.clone(), permissions });
         Auth::Accept
     }
 
@@ -97,16 +121,70 @@ impl Connection {
         self.admit(login, identity, method)
     }
 
+    fn allows(&self, allowed: impl FnOnce(&Permissions) -> bool) -> bool {
+        self.guest.as_ref().is_some_and(|guest| allowed(&guest.permissions))
+    }
+
+    /// Who holds this certificate, and what it allows them. The reason of a refusal is for the log only.
+    async fn certified(
+        &self,
+        login: &Login,
+        certificate: &Certificate,
+        signature: Option<&Signature>,
+    ) -> Option<(Identity, Permissions)> {
+        if !self.gateway.config.auth.methods.contains(&AuthMethod::PublicKey) {
+            return None;
+        }
+        let (authority, client) = (authority(certificate), self.peer.client);
+        let shown = shown(certificate, &authority, signature);
+        match self.gateway.auth.verified_certificate(&login.user, &shown, client.ip()).await {
+            Ok(found) => found,
+            Err(unfit) => {
+                let (user, id) = (printable(&login.user), printable(certificate.key_id()));
+                tracing::info!(%client, user, id, "certificate refused: {}", printable(&unfit.to_string()));
+                None
+            }
+        }
+    }
+
+    /// Does a FIDO key's signature show that somebody touched it, and who, where the enrolled key demands it?
+    async fn is_touched(&self, login: &Login, key: &VerifiedPublicKey<'_>) -> bool {
+        if !fido::is_fido(key.signature.algorithm().as_str()) {
+            return true;
+        }
+        let auth = &self.gateway.auth;
+        let verify = auth.key_demands_verification(&login.user, &fingerprint(key.public_key)).await;
+        fido::is_enough(key.signature.as_bytes(), verify)
+    }
+
+    /// Signing takes its time: not on the threads that carry everybody's bytes.
+    fn prove_host_keys(&mut self, asked: Bytes, reply: GlobalReply, session: &Session) {
+        let (Some(id), Some(algorithm)) = (session.session_id(), session.host_key_algorithm()) else {
+            return;
+        };
+        let Some(left) = self.proofs_left.checked_sub(1) else { return };
+        self.proofs_left = left;
+        let (id, algorithm, russh) = (id.to_vec(), algorithm.clone(), self.gateway.russh.clone());
+        self.gateway.tasks.spawn_blocking(move || {
+            if let Some(proof) = prove(&russh.keys, &id, &algorithm, &asked) {
+                reply.success(proof);
+            }
+        });
+    }
+
     fn start(&self, channel: ChannelId, asked: Asked, session: &mut Session) -> Result<(), Error> {
         let (Some(remote), Some((waiting, inbox))) = (&self.remote, self.channels.start(channel)) else {
             return session.channel_failure(channel);
         };
         session.channel_success(channel)?;
+        let (asked, original) = forced(&remote.visit.guest.permissions, asked);
+        let mut env = waiting.env;
+        env.extend(original.map(|original| ("SSH_ORIGINAL_COMMAND".to_owned(), original)));
         let client = ClientSession {
             remote: remote.clone(),
-            lang: Lang::from_locale(locale(&waiting.env)),
+            lang: Lang::from_locale(locale(&env)),
             pty: waiting.pty,
-            env: waiting.env,
+            env,
             wants_agent: waiting.wants_agent,
             x11: waiting.x11,
             outgoing: Outgoing::new(waiting.write, session.handle()),
@@ -141,9 +219,15 @@ fn answer(done: bool, channel: ChannelId, session: &mut Session) -> Result<(), E
     if done { session.channel_success(channel) } else { session.channel_failure(channel) }
 }
 
-/// A key with the user's presence left unchecked is refused: russh does not show the flags yet.
-fn is_fido(key: &PublicKey) -> bool {
-    key.algorithm().as_str().starts_with("sk-")
+/// A forced command takes the place of whatever is asked for, which it finds in SSH_ORIGINAL_COMMAND.
+fn forced(permissions: &Permissions, asked: Asked) -> (Asked, Option<String>) {
+    let Some(command) = &permissions.force_command else { return (asked, None) };
+    let original = match asked {
+        Asked::Shell => None,
+        Asked::Exec(command) => Some(String::from_utf8_lossy(&command).into_owned()),
+        Asked::Sftp => Some("sftp".to_owned()),
+    };
+    (Asked::Exec(command.clone().into_bytes()), original)
 }
 
 fn fingerprint(key: &PublicKey) -> String {
@@ -182,20 +266,38 @@ impl Handler for Connection {
     /// An offered key proves nothing: this only says whether signing with it is worth the while.
     async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Error> {
         let login = self.login(user);
-        let known = !is_fido(offer.public_key)
-            && self.gateway.auth.key_is_known(&login.user, &fingerprint(offer.public_key)).await;
+        let known = match offer.certificate {
+            Some(certificate) => self.certified(&login, certificate, None).await.is_some(),
+            None => self.gateway.auth.key_is_known(&login.user, &fingerprint(offer.public_key)).await,
+        };
         Ok(if known { Auth::Accept } else { Auth::reject() })
     }
 
     /// russh has verified the signature.
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Error> {
         let login = self.login(user);
-        let identity = if is_fido(key.public_key) {
-            None
-        } else {
+        let identity = if self.is_touched(&login, &key).await {
             self.gateway.auth.verified_key(&login.user, &fingerprint(key.public_key)).await
+        } else {
+            None
         };
         Ok(self.admit(login, identity, "publickey"))
+    }
+
+    /// russh has verified both signatures.
+    async fn auth_openssh_certificate(
+        &mut self,
+        user: &str,
+        certificate: &Certificate,
+        signature: &Signature,
+    ) -> Result<Auth, Error> {
+        let login = self.login(user);
+        let (identity, permissions) = self.certified(&login, certificate, Some(signature)).await.unzip();
+        let auth = self.admit(login, identity, "certificate");
+        if let (Some(guest), Some(permissions)) = (&mut self.guest, permissions) {
+            guest.permissions = permissions;
+        }
+        Ok(auth)
     }
 
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Error> {
@@ -208,12 +310,12 @@ impl Handler for Connection {
             handle: session.handle(),
         };
         self.remote = Some(Arc::new(Remote::new(Arc::new(visit))));
-        self.seat = self.gateway.seats.take(guest.identity.user());
+        self.seat = self.gateway.seats.take(guest.identity.user().clone());
         if self.seat.is_none() {
             let words = Line::TooManyConnections.say(Lang::default());
             session.disconnect(Disconnect::TooManyConnections, &words, "")?;
         }
-        Ok(())
+        session.notify(ANNOUNCE, &announcement(&self.gateway.russh.keys))
     }
 
     async fn channel_open_session(
@@ -222,6 +324,10 @@ impl Handler for Connection {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), Error> {
+        if self.no_more_sessions {
+            reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+            return Ok(());
+        }
         if self.guest.is_none() || self.channels.is_full() {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
@@ -243,6 +349,10 @@ impl Handler for Connection {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), Error> {
+        if !self.allows(|permissions| permissions.port_forwarding) {
+            reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+            return Ok(());
+        }
         match u16::try_from(port) {
             Ok(port) => self.forward(channel, Dial::Tcp { host: host.to_owned(), port }, reply, session),
             Err(_) => reply.reject(ChannelOpenFailure::ConnectFailed).await,
@@ -257,6 +367,10 @@ impl Handler for Connection {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), Error> {
+        if !self.allows(|permissions| permissions.port_forwarding) {
+            reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+            return Ok(());
+        }
         self.forward(channel, Dial::Unix { path: path.to_owned() }, reply, session);
         Ok(())
     }
@@ -278,9 +392,18 @@ impl Handler for Connection {
         kind: &str,
         payload: Bytes,
         reply: GlobalReply,
-        _: &mut Session,
+        session: &mut Session,
     ) -> Result<(), Error> {
         let spot = match kind {
+            "no-more-sessions@openssh.com" => {
+                self.no_more_sessions = true;
+                reply.success(Vec::new());
+                return Ok(());
+            }
+            PROVE => {
+                self.prove_host_keys(payload, reply, session);
+                return Ok(());
+            }
             "tcpip-forward" | "cancel-tcpip-forward" => Spot::tcp(&payload),
             "streamlocal-forward@openssh.com" | "cancel-streamlocal-forward@openssh.com" => {
                 Spot::unix(&payload)
@@ -289,6 +412,9 @@ impl Handler for Connection {
             _ => return Ok(()),
         };
         let (Some(remote), Some(spot)) = (self.remote.clone(), spot) else { return Ok(()) };
+        if !self.allows(|permissions| permissions.port_forwarding) {
+            return Ok(());
+        }
         let forwards = self.forwards.clone();
         if kind.starts_with("cancel-") {
             self.gateway.tasks.spawn(forwards.cancel(spot, reply));
@@ -299,7 +425,7 @@ impl Handler for Connection {
     }
 
     async fn agent_request(&mut self, channel: ChannelId, _: &mut Session) -> Result<bool, Error> {
-        Ok(self.channels.set_agent(channel))
+        Ok(self.allows(|permissions| permissions.agent_forwarding) && self.channels.set_agent(channel))
     }
 
     async fn x11_request(
@@ -312,7 +438,9 @@ impl Handler for Connection {
         session: &mut Session,
     ) -> Result<(), Error> {
         let (protocol, cookie) = (protocol.to_owned(), cookie.to_owned());
-        answer(self.channels.set_x11(channel, X11 { once, protocol, cookie, screen }), channel, session)
+        let done = self.allows(|permissions| permissions.x11_forwarding)
+            && self.channels.set_x11(channel, X11 { once, protocol, cookie, screen });
+        answer(done, channel, session)
     }
 
     async fn data_bytes(&mut self, channel: ChannelId, data: Bytes, _: &mut Session) -> Result<(), Error> {
@@ -351,7 +479,8 @@ impl Handler for Connection {
             size: size(columns, rows, width, height),
             modes: modes.iter().map(|(mode, value)| (*mode as u8, *value)).collect(),
         };
-        answer(self.channels.set_pty(channel, pty), channel, session)
+        let done = self.allows(|permissions| permissions.pty) && self.channels.set_pty(channel, pty);
+        answer(done, channel, session)
     }
 
     async fn env_request(
@@ -396,19 +525,25 @@ impl Handler for Connection {
         rows: u32,
         width: u32,
         height: u32,
-        _session: &mut Session,
+        session: &mut Session,
     ) -> Result<(), Error> {
-        if let Some(inbox) = self.channels.inbox(channel) {
-            inbox.resize(size(columns, rows, width, height));
-        }
-        Ok(())
+        let size = size(columns, rows, width, height);
+        answer(self.channels.resize(channel, size), channel, session)
     }
 
-    async fn signal(&mut self, channel: ChannelId, signal: Sig, _: &mut Session) -> Result<(), Error> {
-        if let Some(inbox) = self.channels.inbox(channel) {
-            inbox.signal(Control::Signal(name_of(&signal).to_owned()));
-        }
-        Ok(())
+    async fn signal(&mut self, channel: ChannelId, signal: Sig, session: &mut Session) -> Result<(), Error> {
+        let signal = Control::Signal(name_of(&signal).to_owned());
+        answer(self.channels.signal(channel, signal), channel, session)
+    }
+
+    /// RFC 4335. How long it lasts is the serial line's affair.
+    async fn break_request(
+        &mut self,
+        channel: ChannelId,
+        _milliseconds: u32,
+        session: &mut Session,
+    ) -> Result<(), Error> {
+        answer(self.channels.signal(channel, Control::Break), channel, session)
     }
 }
 

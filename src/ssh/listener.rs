@@ -1,21 +1,22 @@
 //! Listening, and what all connections share: limits, counters, the end.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use russh::server::{Config as RusshConfig, run_stream};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::algorithms::russh_config;
+use super::algorithms::{KEEPALIVES, russh_config};
+use super::complaint::Complaint;
 use super::connection::{Connection, Peer};
 use super::host_keys::{HostKeyError, load_for_server};
+use super::seats::{Seat, Seats, Source};
 use super::tcp::ClientStream;
 use crate::auth::Authenticator;
 use crate::config::{Config, Listen};
@@ -45,54 +46,17 @@ pub enum ServeError {
 
 /// What all connections share.
 pub(super) struct Gateway {
+    pub(super) russh: Arc<RusshConfig>,
     pub(super) config: Arc<Config>,
     pub(super) workspaces: Workspaces,
     pub(super) auth: Authenticator,
-    pub(super) seats: Arc<Seats>,
+    pub(super) seats: Arc<Seats<UserName>>,
     pub(super) tasks: TaskTracker,
-}
-
-/// Connections of each user.
-#[derive(Debug)]
-pub(super) struct Seats {
-    limit: usize,
-    taken: Mutex<HashMap<UserName, usize>>,
-}
-
-/// One of a user's connections, counted for as long as it lives.
-pub(super) struct Seat {
-    seats: Arc<Seats>,
-    user: UserName,
-}
-
-impl Seats {
-    pub(super) fn take(self: &Arc<Self>, user: &UserName) -> Option<Seat> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = taken.entry(user.clone()).or_default();
-        if *count >= self.limit {
-            return None;
-        }
-        *count += 1;
-        Some(Seat { seats: self.clone(), user: user.clone() })
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut taken = self.seats.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = taken.get_mut(&self.user) {
-            *count -= 1;
-            if *count == 0 {
-                taken.remove(&self.user);
-            }
-        }
-    }
 }
 
 /// The bound addresses, before and while they are served.
 pub struct Listeners {
     bound: Vec<(TcpListener, Option<MachineName>)>,
-    russh: Arc<RusshConfig>,
     gateway: Arc<Gateway>,
 }
 
@@ -109,9 +73,9 @@ impl Listeners {
         let keys = load_for_server(&config.ssh.host_keys)?;
         let russh = russh_config(&config.ssh, &config.auth, keys);
         let bound = config.ssh.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
-        let seats = Arc::new(Seats { limit: config.ssh.max_per_user, taken: Mutex::default() });
-        let gateway = Gateway { config, workspaces, auth, seats, tasks: TaskTracker::new() };
-        Ok(Self { bound, russh, gateway: Arc::new(gateway) })
+        let seats = Seats::new(config.ssh.max_per_user);
+        let gateway = Gateway { russh, config, workspaces, auth, seats, tasks: TaskTracker::new() };
+        Ok(Self { bound, gateway: Arc::new(gateway) })
     }
 
     /// Where it listens: with port 0 in the configuration, the ports that were given.
@@ -124,14 +88,19 @@ impl Listeners {
     pub async fn serve(self, stopping: CancellationToken, drain: Duration) {
         let end = CancellationToken::new();
         let connections = TaskTracker::new();
-        let places = Arc::new(Semaphore::new(self.gateway.config.ssh.max_connections));
+        let ssh = &self.gateway.config.ssh;
+        let limits = Arc::new(Limits {
+            places: Arc::new(Semaphore::new(ssh.max_connections)),
+            startups: Seats::new(ssh.max_startups),
+            full: Complaint::default(),
+            crowded: Complaint::default(),
+        });
         let mut loops = JoinSet::new();
         for (listener, machine) in self.bound {
             let accept = Accept {
                 machine,
-                russh: self.russh.clone(),
                 gateway: self.gateway.clone(),
-                places: places.clone(),
+                limits: limits.clone(),
                 connections: connections.clone(),
                 end: end.clone(),
             };
@@ -162,11 +131,37 @@ fn bind(listen: &Listen) -> Result<(TcpListener, Option<MachineName>), ServeErro
         .map_err(|source| ServeError::Bind { address, source })
 }
 
+/// What all listeners together may have open.
+struct Limits {
+    places: Arc<Semaphore>,
+    /// Connections that have not logged in yet, by address: nobody can take all the places without a name.
+    startups: Arc<Seats<Source>>,
+    full: Complaint,
+    crowded: Complaint,
+}
+
+impl Limits {
+    fn admit(&self, client: SocketAddr) -> Option<(OwnedSemaphorePermit, Seat<Source>)> {
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
+            if let Some(unsaid) = self.full.again(Instant::now()) {
+                tracing::warn!(%client, unsaid, "too many connections: closed");
+            }
+            return None;
+        };
+        let startup = self.startups.take(client.ip().into());
+        if startup.is_none()
+            && let Some(unsaid) = self.crowded.again(Instant::now())
+        {
+            tracing::warn!(%client, unsaid, "too many connections of one address without a login: closed");
+        }
+        Some((place, startup?))
+    }
+}
+
 struct Accept {
     machine: Option<MachineName>,
-    russh: Arc<RusshConfig>,
     gateway: Arc<Gateway>,
-    places: Arc<Semaphore>,
+    limits: Arc<Limits>,
     connections: TaskTracker,
     end: CancellationToken,
 }
@@ -189,25 +184,22 @@ impl Accept {
     }
 
     fn admit(&self, tcp: TcpStream, client: SocketAddr) {
-        let Ok(place) = self.places.clone().try_acquire_owned() else {
-            tracing::warn!(%client, "too many connections: closed");
-            return;
-        };
+        let Some((place, startup)) = self.limits.admit(client) else { return };
         let Ok(local) = tcp.local_addr() else { return };
         let peer = Peer { client, local, machine: self.machine.clone() };
-        let (russh, gateway, end) = (self.russh.clone(), self.gateway.clone(), self.end.child_token());
+        let (gateway, end) = (self.gateway.clone(), self.end.child_token());
         self.connections.spawn(async move {
-            serve_connection(russh, gateway, tcp, peer, end).await;
+            serve_connection(gateway, tcp, peer, startup, end).await;
             drop(place);
         });
     }
 }
 
 async fn serve_connection(
-    russh: Arc<RusshConfig>,
     gateway: Arc<Gateway>,
     tcp: TcpStream,
     peer: Peer,
+    startup: Seat<Source>,
     end: CancellationToken,
 ) {
     let client = peer.client;
@@ -215,7 +207,9 @@ async fn serve_connection(
     let authenticated = CancellationToken::new();
     // Whatever happens to this task, the connection's own tasks end with it.
     let _ends = end.clone().drop_guard();
-    let stream = ClientStream::new(tcp, end);
+    let stream =
+        ClientStream::new(tcp, end, gateway.config.ssh.keepalive.saturating_mul(1 + KEEPALIVES as u32));
+    let russh = gateway.russh.clone();
     let connection = Connection::new(gateway, peer, authenticated.clone());
     let serve = async { run_stream(russh, stream, connection).await?.await };
     tokio::pin!(serve);
@@ -227,6 +221,7 @@ async fn serve_connection(
             return;
         }
     };
+    drop(startup);
     let ended = match early {
         Some(ended) => ended,
         None => serve.await,

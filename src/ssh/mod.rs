@@ -2,9 +2,12 @@
 //! onto one conversation with the agent.
 
 mod algorithms;
+mod certificates;
 mod channels;
+mod complaint;
 mod connection;
 mod forward;
+mod host_key_proof;
 pub mod host_keys;
 mod inbox;
 pub mod landing;
@@ -14,9 +17,9 @@ mod outgoing;
 mod pump;
 mod remote;
 mod remote_forward;
+mod seats;
 mod session;
 mod tcp;
 mod visit;
-mod wire;
 
 pub use listener::{Listeners, ServeError};

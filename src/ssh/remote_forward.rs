@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::remote::{Kind, Remote};
 use super::visit::in_words;
-use super::wire::Fields;
 use crate::agent::protocol::Listen;
 use crate::bridge::{self, AgentAddress, Listener};
 use crate::error_chain::in_full;
 use crate::text::Lang;
+use crate::wire::Fields;
 
 /// Listeners of one connection.
 const MAX_FORWARDS: usize = 64;

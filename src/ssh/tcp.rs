@@ -4,9 +4,11 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// Reads in which a delayed ACK would make the client's Nagle wait: key exchange and authentication.
@@ -18,13 +20,33 @@ pub(super) struct ClientStream {
     tcp: TcpStream,
     quick_reads: u8,
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// How long the client may take nothing while something waits for it.
+    patience: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl ClientStream {
-    pub(super) fn new(tcp: TcpStream, end: CancellationToken) -> Self {
+    pub(super) fn new(tcp: TcpStream, end: CancellationToken, patience: Duration) -> Self {
         // Ours are small and at once; without it every reply in the key exchange costs 40 ms.
         let _ = tcp.set_nodelay(true);
-        Self { tcp, quick_reads: QUICK_READS, ended: Box::pin(end.cancelled_owned()) }
+        Self {
+            tcp,
+            quick_reads: QUICK_READS,
+            ended: Box::pin(end.cancelled_owned()),
+            patience,
+            stalled: None,
+        }
+    }
+
+    /// A client that reads nothing answers no keepalive either: without an end to it, it would stay for ever,
+    /// because russh waits here and looks at nothing else.
+    fn poll_patience(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        let patience = self.patience;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
+        match stalled.as_mut().poll(context) {
+            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
+            Poll::Pending => Ok(()),
+        }
     }
 
     /// Linux forgets TCP_QUICKACK by itself, so it is set again before each of the first reads.
@@ -72,7 +94,12 @@ impl AsyncWrite for ClientStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.poll_ended(context)?;
-        Pin::new(&mut self.tcp).poll_write(context, bytes)
+        let written = Pin::new(&mut self.tcp).poll_write(context, bytes);
+        match &written {
+            Poll::Ready(_) => self.stalled = None,
+            Poll::Pending => self.poll_patience(context)?,
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

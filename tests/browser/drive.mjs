@@ -54,7 +54,8 @@ const commands = {
   async jupyterTerminal({ url, line }) {
     await page.goto(`${url}/lab?reset`, { waitUntil: 'domcontentloaded' });
     await page.locator('.jp-LauncherCard', { hasText: 'Terminal' }).first().click();
-    await page.locator('.jp-Terminal .xterm-rows').first().waitFor();
+    // Its shell has come so far as to name the tab.
+    await page.locator('.lm-TabBar-tabLabel', { hasText: '@' }).first().waitFor();
     await page.locator('.jp-Terminal').first().click();
     await page.keyboard.type(`${line}\n`);
     return {};

@@ -1,16 +1,27 @@
 //! `[auth]`
 
+use std::path::{Path, PathBuf};
+
 use crate::config::table::{Section, Table};
 use crate::config::value::Value;
 use crate::config::words::quoted;
 use crate::config::{Auth, AuthMethod};
 
-pub(super) const AUTH: Section =
-    Section { title: "[auth]", key: "auth", keys: &["methods"], later: &["ldap", "tailnet", "throttle"] };
+pub(super) const AUTH: Section = Section {
+    title: "[auth]",
+    key: "auth",
+    keys: &["methods", "user_ca"],
+    later: &["ldap", "tailnet", "throttle"],
+};
 
-pub(super) fn auth(table: &mut Table<'_, '_>) -> Auth {
+pub(super) fn auth(table: &mut Table<'_, '_>, folder: &Path) -> Auth {
     let methods = table.take("methods").map(methods);
-    Auth { methods: methods.unwrap_or_else(|| vec![AuthMethod::PublicKey, AuthMethod::Password]) }
+    let user_ca = table.take("user_ca").map(|value| paths(value, folder)).unwrap_or_default();
+    Auth { methods: methods.unwrap_or_else(|| vec![AuthMethod::PublicKey, AuthMethod::Password]), user_ca }
+}
+
+fn paths(value: Value<'_, '_>, folder: &Path) -> Vec<PathBuf> {
+    value.list().unwrap_or_default().iter().filter_map(|value| value.path(folder)).collect()
 }
 
 fn methods(value: Value<'_, '_>) -> Vec<AuthMethod> {

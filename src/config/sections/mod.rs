@@ -46,7 +46,7 @@ pub(super) fn section_with(key: &str) -> Option<&'static str> {
 /// The whole file.
 pub(super) fn config(root: &mut Table<'_, '_>, folder: &Path) -> Config {
     let cluster = root.section(&cluster::CLUSTER, cluster::cluster);
-    let auth = root.section(&auth::AUTH, auth::auth);
+    let auth = root.section(&auth::AUTH, |table| auth::auth(table, folder));
     let reservation = root.section(&reservation::RESERVATION, reservation::reservation);
     let container = root.section(&container::CONTAINER, container::container);
     let store = root.section(&store::STORE, |table| store::store(table, folder));

@@ -14,7 +14,15 @@ use crate::reservation::MachineName;
 pub(super) const SSH: Section = Section {
     title: "[ssh]",
     key: "ssh",
-    keys: &["listen", "host_keys", "login_grace", "keepalive", "max_connections", "max_per_user"],
+    keys: &[
+        "listen",
+        "host_keys",
+        "login_grace",
+        "keepalive",
+        "max_connections",
+        "max_per_user",
+        "max_startups",
+    ],
     later: &[],
 };
 
@@ -25,6 +33,8 @@ pub(super) const LISTEN: Section =
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2222);
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
 const SECOND_TO_HOUR: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+/// Room for a class behind one address that all comes in at once, not for a flood.
+const DEFAULT_STARTUPS: usize = 100;
 const MOST_CONNECTIONS: u64 = 100_000;
 
 pub(super) fn ssh(table: &mut Table<'_, '_>, folder: &Path, machines: &[Machine]) -> Ssh {
@@ -34,6 +44,7 @@ pub(super) fn ssh(table: &mut Table<'_, '_>, folder: &Path, machines: &[Machine]
     let login_grace = wait("login_grace").unwrap_or(DEFAULT_WAIT);
     let keepalive = wait("keepalive").unwrap_or(DEFAULT_WAIT);
     let (max_connections, max_per_user) = connections(table);
+    let max_startups = table.take("max_startups").and_then(|value| count(&value)).unwrap_or(DEFAULT_STARTUPS);
     Ssh {
         listen: listen.unwrap_or_else(|| vec![Listen { address: DEFAULT_LISTEN, machine: None }]),
         host_keys: host_keys.unwrap_or_else(|| folder.join("hostkeys")),
@@ -41,13 +52,15 @@ pub(super) fn ssh(table: &mut Table<'_, '_>, folder: &Path, machines: &[Machine]
         keepalive,
         max_connections,
         max_per_user,
+        max_startups,
     }
 }
 
+fn count(value: &Value<'_, '_>) -> Option<usize> {
+    value.whole(1..=MOST_CONNECTIONS).and_then(|number| usize::try_from(number).ok())
+}
+
 fn connections(table: &mut Table<'_, '_>) -> (usize, usize) {
-    let count = |value: &Value<'_, '_>| {
-        value.whole(1..=MOST_CONNECTIONS).and_then(|number| usize::try_from(number).ok())
-    };
     let all = table.take("max_connections").and_then(|value| count(&value)).unwrap_or(2000);
     let Some(value) = table.take("max_per_user") else { return (all, all.min(64)) };
     let one = count(&value).unwrap_or(1);

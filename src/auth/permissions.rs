@@ -1,0 +1,27 @@
+//! What a credential allows its holder to do.
+
+/// Passwords and keys allow everything; a certificate says what it allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permissions {
+    /// A terminal.
+    pub pty: bool,
+    /// Forwards of ports and sockets, in both directions.
+    pub port_forwarding: bool,
+    /// The client's ssh-agent, lent to the container.
+    pub agent_forwarding: bool,
+    /// The client's display, lent to the container.
+    pub x11_forwarding: bool,
+    /// Run instead of whatever is asked for.
+    pub force_command: Option<String>,
+}
+
+impl Permissions {
+    /// Everything.
+    pub const ALL: Self = Self {
+        pty: true,
+        port_forwarding: true,
+        agent_forwarding: true,
+        x11_forwarding: true,
+        force_command: None,
+    };
+}
