@@ -47,7 +47,7 @@ pub(super) async fn add_facts(workspaces: &Workspaces, reservation: &Reservation
         JupyterState::Running => json!({ "state": "running" }),
         JupyterState::Failed { why } => json!({ "state": "failed", "why": why }),
     });
-    facts["jupyter"] = state.unwrap_or_default();
-    facts["has_password"] = workspaces.has_password(&reservation.id).await.into();
+    super::add_fact(&mut facts, "jupyter", state.unwrap_or_default());
+    super::add_fact(&mut facts, "has_password", workspaces.has_password(&reservation.id).await.into());
     facts
 }

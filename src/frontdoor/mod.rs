@@ -97,6 +97,12 @@ fn facts(reservation: &Reservation, now: Timestamp) -> serde_json::Value {
     })
 }
 
+fn add_fact(facts: &mut serde_json::Value, name: &str, value: serde_json::Value) {
+    if let Some(facts) = facts.as_object_mut() {
+        facts.insert(name.to_owned(), value);
+    }
+}
+
 async fn status(workspaces: &Workspaces, user: &UserName, as_json: bool, lang: Lang) -> Answer {
     let now = Timestamp::now();
     let (mine, last) = workspaces.desk().read(|book| (book.of(user).cloned(), book.last_of(user).cloned()));
@@ -172,7 +178,7 @@ async fn reserve(
     if as_json {
         let mut facts = facts(&reservation, now);
         if let Some(password) = &password {
-            facts["password"] = password.reveal().into();
+            add_fact(&mut facts, "password", password.reveal().into());
         }
         return Ok(Answer::out(facts.to_string()));
     }

@@ -57,24 +57,24 @@ pub(super) fn set_password(user: &User, hash: &str) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "that is no argon2id hash"));
     }
     make_folder()?;
-    place(PASSWORD_NAME, 0o600, hash, user)
+    place(PASSWORD_NAME, hash, user)
 }
 
 fn write_settings(user: &User) -> io::Result<()> {
     make_folder()?;
-    place(SETTINGS_NAME, 0o600, SETTINGS, user)
+    place(SETTINGS_NAME, SETTINGS, user)
 }
 
 fn make_folder() -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o755).create(FOLDER)
 }
 
-/// Written aside and renamed: never read half. The user may read it.
-fn place(name: &str, mode: u32, text: &str, user: &User) -> io::Result<()> {
+/// Written aside and renamed: never read half. The user's, and nobody else's.
+fn place(name: &str, text: &str, user: &User) -> io::Result<()> {
     let folder = Path::new(FOLDER);
     let aside = folder.join(format!("{name}.new"));
     let _ = fs::remove_file(&aside);
-    let mut file = fs::File::options().write(true).create_new(true).mode(mode).open(&aside)?;
+    let mut file = fs::File::options().write(true).create_new(true).mode(0o600).open(&aside)?;
     file.write_all(text.as_bytes())?;
     fchown(&file, Some(user.account.uid), Some(user.account.gid))?;
     fs::rename(&aside, folder.join(name))
