@@ -9,12 +9,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::protocol::BINARY_NAME;
-use crate::auth::certificate::{Authorities, AuthorityError};
-use crate::auth::{Authenticator, password::HashError};
+use crate::audit::{Audit, AuditError, Event};
+use crate::auth::{AuthError, Authenticator};
+use crate::charter::{Charter, CharterError};
 use crate::config::{AgentTransport, Config, EngineAddress, Machine};
 use crate::engine::Engine;
 use crate::engine::docker::DockerEngine;
-use crate::frontdoor::inside;
+use crate::frontdoor::{FrontDoor, inside, local};
 use crate::reservation::MachineName;
 use crate::ssh::{Listeners, ServeError};
 use crate::store::{Ledger, StoreError};
@@ -33,12 +34,15 @@ pub enum AppError {
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] StoreError),
-    /// Hashing.
+    /// Logging in.
     #[error(transparent)]
-    Hash(#[from] HashError),
-    /// The authorities of certificates.
+    Auth(#[from] AuthError),
+    /// The charter.
     #[error(transparent)]
-    Authority(#[from] AuthorityError),
+    Charter(#[from] CharterError),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// Listening.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -56,17 +60,24 @@ pub enum AppError {
 /// [`AppError`], before anything is served.
 pub async fn serve(config: Config) -> Result<(), AppError> {
     let config = Arc::new(config);
-    let stopping = stop_on_signals()?;
+    let audit = Audit::open(config.audit.path.as_deref())?;
+    let stopping = stop_on_signals(audit.clone())?;
     let ledger = Ledger::open(&config.store.path)?;
-    let auth = Authenticator::new(ledger.clone())?.trusting(Authorities::load(&config.auth.user_ca)?);
+    let auth = Authenticator::new(ledger.clone(), &config.auth, audit.clone())?;
+    let charter = Charter::open(config.cluster.charter.as_ref(), &ledger, &audit)?;
     let agent = agent_binary()?;
     let engines: BTreeMap<MachineName, Arc<dyn Engine>> =
         config.machines.iter().map(|machine| (machine.name.clone(), engine(machine, &agent))).collect();
-    let workspaces = Workspaces::open(config.clone(), ledger, engines)?;
-    let listeners = Listeners::bind(config, workspaces.clone(), auth)?;
+    let workspaces =
+        Workspaces::open(config.clone(), ledger.clone(), engines, charter.clone(), audit.clone())?;
+    let door = FrontDoor::new(workspaces.clone(), auth, charter, audit.clone(), ledger);
+    let listeners = Listeners::bind(config, door.clone())?;
     let addresses = listeners.addresses();
     workspaces.start_watching().await;
-    let inside = tokio::spawn(inside::serve(workspaces.clone(), stopping.clone()));
+    let inside = tokio::spawn(inside::serve(door.clone(), stopping.clone()));
+    let local = local::open(&door.workspaces.config().store.runtime)
+        .map(|listener| tokio::spawn(local::serve(listener, door, stopping.clone())));
+    audit.note(Event::Gateway { act: "started" });
     for address in addresses {
         tracing::info!("listening on {address}");
     }
@@ -75,6 +86,10 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
         tracing::warn!("some work is not done: the next gateway will find it");
     }
     let _ = inside.await;
+    if let Some(local) = local {
+        let _ = local.await;
+    }
+    audit.note(Event::Gateway { act: "stopped" });
     tracing::info!("stopped; containers run on");
     Ok(())
 }
@@ -96,7 +111,7 @@ fn agent_binary() -> Result<PathBuf, AppError> {
 }
 
 /// SIGTERM and SIGINT stop; SIGHUP must not (a terminal that closes is no reason to cut people off).
-fn stop_on_signals() -> Result<CancellationToken, AppError> {
+fn stop_on_signals(audit: Audit) -> Result<CancellationToken, AppError> {
     let stopping = CancellationToken::new();
     let token = stopping.clone();
     let mut terminate = signal(SignalKind::terminate()).map_err(AppError::Signals)?;
@@ -108,7 +123,8 @@ fn stop_on_signals() -> Result<CancellationToken, AppError> {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
                 _ = hangup.recv() => {
-                    tracing::warn!("SIGHUP: this version reads its configuration at the start only");
+                    audit.reopen();
+                    tracing::info!("SIGHUP: the audit log is opened anew; the configuration is read at the start only");
                 }
             }
         }

@@ -11,8 +11,10 @@
 
 pub mod agent;
 pub mod app;
+pub mod audit;
 pub mod auth;
 pub mod bridge;
+pub mod charter;
 pub mod cli;
 pub mod config;
 pub mod engine;

@@ -342,7 +342,7 @@ fn a_silent_client_is_cut_off_after_the_grace_time() {
     silent.set_read_timeout(Some(SOON)).unwrap();
     let mut all = Vec::new();
     silent.read_to_end(&mut all).unwrap();
-    assert!(all.starts_with(b"SSH-2.0-clusteria_"));
+    assert!(all.starts_with(b"SSH-2.0-OpenSSH_"));
     let mut half = std::net::TcpStream::connect(("127.0.0.1", cluster.port)).unwrap();
     half.set_read_timeout(Some(SOON)).unwrap();
     half.write_all(b"SSH-2.0-nothing_more\r\n").unwrap();

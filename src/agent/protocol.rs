@@ -78,6 +78,11 @@ pub enum Request {
         /// From [`Event::Accepted`].
         token: u64,
     },
+    /// Say something on every terminal. Answered with [`Reply::Done`].
+    Say {
+        /// One printable line.
+        words: String,
+    },
     /// From now on this opens JupyterLab. Answered with [`Reply::Done`].
     SetPassword {
         /// Of the reservation's password: argon2id in PHC format.

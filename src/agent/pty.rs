@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::stat::{Mode, fchmod};
-use nix::unistd::{Gid, Uid, fchown};
+use nix::unistd::{Uid, fchown};
 
 use super::account::User;
 use super::modes;
@@ -36,7 +36,8 @@ pub(super) fn open(wanted: &Pty, user: &User) -> io::Result<OpenPty> {
         .into();
     // In this order: once it is the user's, only they may change its mode (we have no CAP_FOWNER).
     fchmod(&slave, Mode::from_bits_truncate(0o620))?;
-    fchown(&slave, Some(Uid::from_raw(user.account.uid)), Some(Gid::from_raw(user.account.gid)))?;
+    // The group is devpts's own, tty, as with sshd.
+    fchown(&slave, Some(Uid::from_raw(user.account.uid)), None)?;
     modes::apply(&slave, &wanted.modes)?;
     resize(&master, wanted.size);
     Ok(OpenPty { master, slave, name })

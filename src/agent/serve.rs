@@ -127,6 +127,10 @@ fn answer(agent: &Agent, stream: UnixStream, request: Request) {
             send(Reply::Done);
             agent.door.attend(agent, stream);
         }
+        Request::Say { words } => {
+            agent.terminals.say_plain(&words);
+            send(Reply::Done);
+        }
         Request::Listen(wanted) => listen::serve(agent, &stream, &wanted),
         Request::Take { token } => {
             let gone = || io::Error::new(io::ErrorKind::NotFound, "that connection is gone");

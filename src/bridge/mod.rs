@@ -234,6 +234,17 @@ pub async fn set_password(address: &AgentAddress, hash: String) -> Result<(), Br
     }
 }
 
+/// Says something on every terminal in the container.
+///
+/// # Errors
+/// [`BridgeError`]
+pub async fn say(address: &AgentAddress, words: &str) -> Result<(), BridgeError> {
+    match request(address, &Request::Say { words: words.to_owned() }).await?.1 {
+        Reply::Done => Ok(()),
+        other => Err(unexpected(other)),
+    }
+}
+
 /// How does JupyterLab do? Its words are printable.
 ///
 /// # Errors

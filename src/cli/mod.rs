@@ -5,9 +5,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::auth::certificate::Authorities;
+use crate::auth::directory::Directory;
+use crate::charter::Texts;
 use crate::config::Config;
 use crate::error_chain::in_full;
 
+mod admin;
 mod serve;
 mod user;
 
@@ -29,6 +33,8 @@ enum Command {
     Hostkey(ConfigFile),
     /// Users of the ledger: add, list, remove, password, key.
     User(user::UserArguments),
+    /// Ask the running gateway: list, watch, message, end, drain, undrain, user.
+    Admin(admin::AdminArguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -46,11 +52,15 @@ type Failure = Box<dyn std::error::Error>;
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(file) => load(&file.config).and_then(serve::serve),
-        Command::Check(file) => {
-            load(&file.config).map(|_| println!("{}: no problems", file.config.display()))
-        }
+        Command::Check(file) => load(&file.config).and_then(|config| check(&file.config, &config)),
         Command::Hostkey(file) => load(&file.config).and_then(|config| host_keys(&config)),
         Command::User(arguments) => user::run(arguments),
+        Command::Admin(arguments) => {
+            return admin::run(arguments).unwrap_or_else(|failure| {
+                eprintln!("{}", in_full(failure.as_ref()));
+                ExitCode::FAILURE
+            });
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -63,6 +73,15 @@ pub fn main() -> ExitCode {
 
 fn load(file: &Path) -> Result<Config, Failure> {
     Ok(Config::load(file)?)
+}
+
+/// Also what the file only names: the charter's texts, the directory's certificates.
+fn check(file: &Path, config: &Config) -> Result<(), Failure> {
+    config.cluster.charter.as_ref().map(Texts::read).transpose()?;
+    Authorities::load(&config.auth.user_ca)?;
+    config.auth.ldap.clone().map(Directory::new).transpose()?;
+    println!("{}: no problems", file.display());
+    Ok(())
 }
 
 fn host_keys(config: &Config) -> Result<(), Failure> {

@@ -7,12 +7,12 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
 use super::{ConfigFile, Failure, load};
-use crate::auth::{authorized_key, password};
+use crate::audit::{self, Event, Outcome};
+use crate::auth::{MAX_PASSWORD, authorized_key, password};
+use crate::config::Config;
+use crate::frontdoor::{admin::user_line, moment_of};
 use crate::reservation::UserName;
 use crate::store::Ledger;
-
-/// The longest password that is taken, in bytes: hashing is not for novels.
-const MAX_PASSWORD: usize = 1024;
 
 #[derive(Debug, Args)]
 pub(super) struct UserArguments {
@@ -48,6 +48,37 @@ enum UserCommand {
         #[command(flatten)]
         password: PasswordSource,
     },
+    /// Make somebody an administrator, or not.
+    Admin {
+        /// Login name.
+        name: UserName,
+        /// on or off.
+        #[arg(value_parser = on_off, action = clap::ArgAction::Set)]
+        on: bool,
+    },
+    /// Lock somebody out; what runs for them runs until its deadline.
+    Disable {
+        /// Login name.
+        name: UserName,
+    },
+    /// Let somebody in again.
+    Enable {
+        /// Login name.
+        name: UserName,
+    },
+    /// From when on somebody does not get in any more.
+    Expire {
+        /// Login name.
+        name: UserName,
+        /// `2027-06-30` (its beginning, UTC), `2027-06-30T18:00:00Z`, or `never`.
+        #[arg(value_parser = when)]
+        when: When,
+    },
+    /// Forget somebody's second factor.
+    TotpOff {
+        /// Login name.
+        name: UserName,
+    },
     /// A user's public keys.
     Key {
         /// Login name.
@@ -80,16 +111,90 @@ enum KeyCommand {
     },
 }
 
+/// A moment or never.
+#[derive(Debug, Clone, Copy)]
+struct When(Option<Timestamp>);
+
+fn when(word: &str) -> Result<When, String> {
+    if word == "never" {
+        return Ok(When(None));
+    }
+    moment_of(word).map(|time| When(Some(time))).ok_or_else(|| "write it like 2027-06-30, or never".into())
+}
+
+fn on_off(word: &str) -> Result<bool, String> {
+    match word {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("it is on or off".into()),
+    }
+}
+
 pub(super) fn run(arguments: UserArguments) -> Result<(), Failure> {
     let config = load(&arguments.file.config)?;
     let ledger = Ledger::open(&config.store.path)?;
-    match arguments.command {
+    let act = described(&arguments.command);
+    let outcome = perform(&ledger, arguments.command);
+    if let Some((act, target)) = act {
+        note(&config, act, target, outcome.is_ok())?;
+    }
+    outcome
+}
+
+/// Beside the gateway, in the same log.
+fn note(config: &Config, act: &str, target: String, done: bool) -> Result<(), Failure> {
+    let Some(path) = &config.audit.path else { return Ok(()) };
+    let outcome = if done { Outcome::Ok } else { Outcome::Refused };
+    let admin = "root (command line)".to_owned();
+    Ok(audit::append(path, &Event::Admin { admin, act: act.to_owned(), target, outcome })?)
+}
+
+fn described(command: &UserCommand) -> Option<(&'static str, String)> {
+    let (act, name) = match command {
+        UserCommand::List | UserCommand::Key { command: KeyCommand::List, .. } => return None,
+        UserCommand::Add { name, .. } => ("user add", name),
+        UserCommand::Remove { name } => ("user remove", name),
+        UserCommand::Password { name, .. } => ("user password", name),
+        UserCommand::Admin { name, on: true } => ("user admin on", name),
+        UserCommand::Admin { name, on: false } => ("user admin off", name),
+        UserCommand::Disable { name } => ("user disable", name),
+        UserCommand::Enable { name } => ("user enable", name),
+        UserCommand::Expire { name, .. } => ("user expire", name),
+        UserCommand::TotpOff { name } => ("user totp off", name),
+        UserCommand::Key { name, command: KeyCommand::Add { .. } } => ("user key add", name),
+        UserCommand::Key { name, command: KeyCommand::Remove { .. } } => ("user key remove", name),
+    };
+    Some((act, name.to_string()))
+}
+
+fn perform(ledger: &Ledger, command: UserCommand) -> Result<(), Failure> {
+    match command {
         UserCommand::Add { name, password, no_password } => {
             let hash = if no_password { None } else { Some(read_hash(&password, &name)?) };
             let uid = ledger.add_user(&name, hash.as_deref(), Timestamp::now())?;
             println!("added {name} with user id {uid}");
         }
-        UserCommand::List => list(&ledger)?,
+        UserCommand::List => list(ledger)?,
+        UserCommand::Admin { name, on } => {
+            ledger.set_admin(&name, on)?;
+            println!("{name} is {} administrator", if on { "an" } else { "no" });
+        }
+        UserCommand::Disable { name } => {
+            ledger.set_disabled(&name, true)?;
+            println!("{name} is disabled");
+        }
+        UserCommand::Enable { name } => {
+            ledger.set_disabled(&name, false)?;
+            println!("{name} is enabled");
+        }
+        UserCommand::Expire { name, when: When(time) } => {
+            ledger.set_expires(&name, time)?;
+            println!("{name} {}", time.map_or_else(|| "never expires".into(), |t| format!("expires {t}")));
+        }
+        UserCommand::TotpOff { name } => {
+            ledger.forget_totp(&name)?;
+            println!("{name} has no second factor");
+        }
         UserCommand::Remove { name } => {
             ledger.remove_user(&name)?;
             println!("removed {name}");
@@ -98,16 +203,15 @@ pub(super) fn run(arguments: UserArguments) -> Result<(), Failure> {
             ledger.set_password(&name, &read_hash(&password, &name)?)?;
             println!("password of {name} set");
         }
-        UserCommand::Key { name, command } => keys(&ledger, &name, command)?,
+        UserCommand::Key { name, command } => keys(ledger, &name, command)?,
     }
     Ok(())
 }
 
 fn list(ledger: &Ledger) -> Result<(), Failure> {
     for user in ledger.users()? {
-        let password = if user.password.is_some() { "password" } else { "-" };
         let keys = ledger.keys(&user.name)?.len();
-        println!("{:<20} {:>6}  {password:<8}  {keys} keys  added {}", user.name, user.uid, user.created);
+        println!("{}  {keys} keys", user_line(&user));
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::reservation::{MachineName, SlotId};
+use crate::reservation::{MachineName, SlotId, UserName};
 
 pub use errors::{ConfigErrors, Position, Problem};
 
@@ -40,6 +40,8 @@ pub struct Config {
     pub machines: Vec<Machine>,
     /// `[store]`
     pub store: Store,
+    /// `[audit]`
+    pub audit: Audit,
 }
 
 /// `[cluster]`
@@ -49,6 +51,22 @@ pub struct Cluster {
     pub name: String,
     /// One line shown at every interactive login.
     pub motd: Option<String>,
+    /// What everybody must accept before they work here.
+    pub charter: Option<CharterFiles>,
+}
+
+/// `[cluster] charter`: the file of each language.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CharterFiles {
+    /// One file; `charter.fr.md` and `charter.en.md` beside `charter.md` are its languages.
+    Beside(PathBuf),
+    /// Named one by one.
+    Each {
+        /// English.
+        en: PathBuf,
+        /// French.
+        fr: PathBuf,
+    },
 }
 
 /// `[ssh]`
@@ -86,6 +104,14 @@ pub struct Auth {
     pub methods: Vec<AuthMethod>,
     /// Files with the keys that may sign users' certificates.
     pub user_ca: Vec<PathBuf>,
+    /// `[auth.ldap]`: the university's directory.
+    pub ldap: Option<Ldap>,
+    /// `[auth.tailnet]`
+    pub tailnet: Tailnet,
+    /// `[auth.throttle]`
+    pub throttle: Throttle,
+    /// `[auth.totp]`
+    pub totp: Totp,
 }
 
 /// A way to prove who one is.
@@ -95,6 +121,105 @@ pub enum AuthMethod {
     PublicKey,
     /// Passwords, also asked by keyboard-interactive.
     Password,
+    /// The tailnet's own identity of the peer.
+    Tailnet,
+}
+
+/// `[auth.ldap]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ldap {
+    /// `ldaps://` or, always with StartTLS, `ldap://`; tried in this order. At least one.
+    pub urls: Vec<String>,
+    /// Certificates that servers are checked against, where they are not the system's.
+    pub ca: Option<PathBuf>,
+    /// Limit of each step: connecting, binding, searching.
+    pub timeout: Duration,
+    /// How a name becomes an entry.
+    pub entry: LdapEntry,
+    /// The group (its DN) that opens the door; without it everybody in the directory may come in.
+    pub group: Option<String>,
+    /// The group (its DN) of administrators.
+    pub admin_group: Option<String>,
+    /// How long an entry that was found is believed without asking again.
+    pub cache: Duration,
+    /// The attribute with public keys; empty for none.
+    pub key_attribute: String,
+    /// The attribute with the user id; without it the ledger gives one.
+    pub uid_attribute: Option<String>,
+}
+
+/// How a user's entry is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LdapEntry {
+    /// Bind as the user at once; `{user}` stands for the name.
+    BindAs {
+        /// `uid={user},ou=people,dc=example,dc=org`
+        dn: String,
+    },
+    /// Search first, then bind as what was found.
+    Search {
+        /// Below which DN.
+        base: String,
+        /// `(uid={user})`
+        filter: String,
+        /// Who searches, and the file with their password; nobody: anonymously.
+        service: Option<(String, PathBuf)>,
+    },
+}
+
+/// `[auth.tailnet]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tailnet {
+    /// tailscaled's socket.
+    pub socket: PathBuf,
+    /// How long one question may take.
+    pub timeout: Duration,
+    /// `ada@DOMAIN` is ada, for these domains only.
+    pub domains: Vec<String>,
+    /// Logins, or nodes (their names), and who they are here.
+    pub users: Vec<(String, UserName)>,
+    /// May somebody come in whom neither ledger nor directory knows?
+    pub new_users: bool,
+}
+
+/// `[auth.throttle]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Throttle {
+    /// Wrong tries of one user from one address before a wait.
+    pub free: u32,
+    /// The first wait; each further wrong try doubles it.
+    pub first_delay: Duration,
+    /// The longest wait.
+    pub max_delay: Duration,
+    /// After so long without a try nothing is held against anybody.
+    pub forget: Duration,
+}
+
+/// `[auth.totp]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Totp {
+    /// Who must have a second factor; others may.
+    pub required: TotpRequired,
+    /// After which methods the code is asked.
+    pub after: Vec<AuthMethod>,
+}
+
+/// Who must have a second factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TotpRequired {
+    /// Nobody: who has enrolled is asked.
+    Nobody,
+    /// Administrators.
+    Admins,
+    /// Everybody.
+    Everybody,
+}
+
+/// `[audit]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// Where events are written, one JSON object a line.
+    pub path: Option<PathBuf>,
 }
 
 /// `[reservation]`

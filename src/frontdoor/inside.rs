@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{Caller, run};
+use super::{Caller, FrontDoor, run};
 use crate::agent::protocol::{Control, Event};
 use crate::bridge;
 use crate::reservation::{ReservationId, State};
@@ -17,7 +17,8 @@ use crate::workspace::{Container, Workspaces};
 const RETRY: Duration = Duration::from_secs(2);
 
 /// Answers for as long as the gateway runs.
-pub async fn serve(workspaces: Workspaces, stopping: CancellationToken) {
+pub async fn serve(door: FrontDoor, stopping: CancellationToken) {
+    let workspaces = door.workspaces.clone();
     let mut changes = workspaces.desk().changes();
     let mut watched = HashSet::new();
     let mut tasks = JoinSet::new();
@@ -25,9 +26,9 @@ pub async fn serve(workspaces: Workspaces, stopping: CancellationToken) {
         for container in active(&workspaces) {
             let id = container.reservation.id.clone();
             if watched.insert(id.clone()) {
-                let workspaces = workspaces.clone();
+                let door = door.clone();
                 tasks.spawn(async move {
-                    attend(&workspaces, container).await;
+                    attend(&door, container).await;
                     id
                 });
             }
@@ -52,15 +53,15 @@ fn is_active(workspaces: &Workspaces, id: &ReservationId) -> bool {
 }
 
 /// Answers one container until its reservation is over.
-async fn attend(workspaces: &Workspaces, container: Container) {
+async fn attend(door: &FrontDoor, container: Container) {
     let id = &container.reservation.id;
-    while is_active(workspaces, id) {
+    while is_active(&door.workspaces, id) {
         if let Ok(mut watch) = bridge::watch(&container.agent).await {
             // A password that was made while nobody could tell it.
             workspaces.tell_password(&container).await;
             while let Some(event) = watch.next().await {
                 if let Event::Ask { id, arguments, locale } = event {
-                    let answer = answer(workspaces, &container, id, &arguments, &locale).await;
+                    let answer = answer(door, &container, id, &arguments, &locale).await;
                     watch.send(&answer).await;
                 }
             }
@@ -70,14 +71,14 @@ async fn attend(workspaces: &Workspaces, container: Container) {
 }
 
 async fn answer(
-    workspaces: &Workspaces,
+    door: &FrontDoor,
     container: &Container,
     id: u32,
     arguments: &[String],
     locale: &str,
 ) -> Control {
     let caller = Caller::Inside(container.reservation.user.clone());
-    let answer = run(workspaces, &caller, arguments, Lang::from_locale(locale)).await;
+    let answer = run(door, &caller, arguments, &[], Lang::from_locale(locale)).await;
     Control::Answer {
         id,
         stdout: answer.stdout.into_bytes(),

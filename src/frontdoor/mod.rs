@@ -1,38 +1,92 @@
 //! The front-door commands: the same words over SSH (`ssh HOST clusteria status`) and inside containers.
 
+use std::net::IpAddr;
+
 use serde_json::json;
 
 use jiff::Timestamp;
 
-use crate::auth::Identity;
+use crate::audit::Audit;
+use crate::auth::{Authenticator, Identity};
+use crate::charter::Charter;
+use crate::reservation::view::{ClusterView, SlotState};
 use crate::reservation::{Cause, Refusal, Reservation, Target, UserName};
+use crate::store::Ledger;
 use crate::text::door::{Door, slot_state};
 use crate::text::refusal::Refused;
 use crate::text::session::{Line, moment};
 use crate::text::{Lang, Say, printable};
 use crate::workspace::{Container, Workspaces};
 
+pub mod admin;
+mod admin_words;
 pub mod inside;
 mod jupyter;
+pub mod local;
+mod own;
 mod words;
 
-pub use words::{Command, UsageError, parse, split_command_line};
+pub use admin_words::{AdminCommand, UserCommand, Whom, moment as moment_of};
+pub use words::{Command, KeyCommand, TotpCommand, UsageError, Wants, parse, split_command_line};
+
+/// What the commands work with. Cheap to clone.
+#[derive(Clone)]
+pub struct FrontDoor {
+    /// Reservations.
+    pub workspaces: Workspaces,
+    /// Accounts.
+    pub auth: Authenticator,
+    /// What must be accepted.
+    pub charter: Charter,
+    /// Where acts are noted.
+    pub audit: Audit,
+    /// People.
+    pub ledger: Ledger,
+    begun: own::Begun,
+}
+
+impl FrontDoor {
+    /// Over the rooms it opens.
+    #[must_use]
+    pub fn new(
+        workspaces: Workspaces,
+        auth: Authenticator,
+        charter: Charter,
+        audit: Audit,
+        ledger: Ledger,
+    ) -> Self {
+        Self { workspaces, auth, charter, audit, ledger, begun: own::Begun::default() }
+    }
+}
 
 /// Who asks.
 #[derive(Debug, Clone)]
 pub enum Caller {
     /// Somebody who has logged in.
-    Client(Identity),
+    Client {
+        /// Who.
+        who: Identity,
+        /// From where.
+        from: IpAddr,
+    },
     /// Somebody in a user's container: they can do what needs no proof of who they are.
     Inside(UserName),
+    /// Root on the gateway's own host.
+    Host,
 }
 
 impl Caller {
-    fn user(&self) -> &UserName {
+    /// Whose reservation is meant. Root has none.
+    fn user(&self) -> Option<&UserName> {
         match self {
-            Self::Client(identity) => identity.user(),
-            Self::Inside(user) => user,
+            Self::Client { who, .. } => Some(who.user()),
+            Self::Inside(user) => Some(user),
+            Self::Host => None,
         }
+    }
+
+    fn name(&self) -> String {
+        self.user().map_or_else(|| "root".to_owned(), ToString::to_string)
     }
 }
 
@@ -58,8 +112,14 @@ impl Answer {
     }
 }
 
-/// Runs a command for somebody.
-pub async fn run(workspaces: &Workspaces, caller: &Caller, words: &[String], lang: Lang) -> Answer {
+/// Runs a command for somebody. `input` is what it [`Command::wants`], line by line.
+pub async fn run(
+    door: &FrontDoor,
+    caller: &Caller,
+    words: &[String],
+    input: &[String],
+    lang: Lang,
+) -> Answer {
     let command = match parse(words) {
         Ok(command) => command,
         Err(error) => {
@@ -67,19 +127,42 @@ pub async fn run(workspaces: &Workspaces, caller: &Caller, words: &[String], lan
             return Answer { stderr: text + "\n", status: 2, ..Answer::default() };
         }
     };
-    let outcome = match command {
-        Command::Help => return Answer { stdout: Door::Help.say(lang), ..Answer::default() },
-        Command::Status { json } => Ok(status(workspaces, caller.user(), json, lang).await),
-        Command::Machines { json } => Ok(machines(workspaces, json, lang)),
-        Command::Reserve { target, json } => reserve(workspaces, caller, target, json, lang).await,
-        Command::Release { json } => release(workspaces, caller.user(), json, lang),
-        Command::Password { json } => password(workspaces, caller, json, lang).await,
+    match command {
+        Command::Help => Answer { stdout: Door::Help.say(lang), ..Answer::default() },
         Command::Menu => {
             let text = Line::NeedsTerminal.say(lang);
-            return Answer { stderr: text + "\n", status: 2, ..Answer::default() };
+            Answer { stderr: text + "\n", status: 2, ..Answer::default() }
         }
-    };
-    outcome.unwrap_or_else(|refusal| Answer::refused(&refusal, lang))
+        Command::Key { key, json } => own::key(door, caller, key, input, json, lang).await,
+        Command::AccountPassword => own::password(door, caller, input, lang).await,
+        Command::Totp(command) => own::factor(door, caller, command, lang).await,
+        Command::Charter => own::charter(door, caller.user(), lang),
+        Command::Accept => own::accept(door, caller, lang).await,
+        Command::Admin { admin, json } => admin::run(door, caller, admin, input, json, lang).await,
+        command => {
+            let outcome = about_reservations(&door.workspaces, caller, command, lang).await;
+            outcome.unwrap_or_else(|refusal| Answer::refused(&refusal, lang))
+        }
+    }
+}
+
+async fn about_reservations(
+    workspaces: &Workspaces,
+    caller: &Caller,
+    command: Command,
+    lang: Lang,
+) -> Result<Answer, Refusal> {
+    if let Command::Machines { json } = command {
+        return Ok(machines(workspaces, json, lang));
+    }
+    let user = caller.user().ok_or(Refusal::NothingReserved)?;
+    match command {
+        Command::Reserve { target, json } => reserve(workspaces, caller, target, json, lang).await,
+        Command::Release { json } => release(workspaces, user, json, lang),
+        Command::Status { json } => Ok(status(workspaces, user, json, lang).await),
+        Command::Password { json } => password(workspaces, caller, json, lang).await,
+        _ => Err(Refusal::NothingReserved),
+    }
 }
 
 fn facts(reservation: &Reservation, now: Timestamp) -> serde_json::Value {
@@ -141,16 +224,16 @@ fn machines(workspaces: &Workspaces, as_json: bool, lang: Lang) -> Answer {
     if as_json {
         return Answer::out(serde_json::to_string(&view).unwrap_or_default());
     }
+    Answer::out(machine_lines(&view, lang).join("\n"))
+}
+
+fn machine_lines(view: &ClusterView, lang: Lang) -> Vec<String> {
     let mut lines = Vec::new();
     for machine in &view.machines {
         let label = machine.label.as_deref().map(|l| format!("  {}", printable(l))).unwrap_or_default();
         let free = match &machine.offline {
             Some(reason) => {
-                format!(
-                    "{}: {}",
-                    slot_state(&crate::reservation::view::SlotState::Offline, view.now, lang),
-                    printable(reason)
-                )
+                format!("{}: {}", slot_state(&SlotState::Offline, view.now, lang), printable(reason))
             }
             None => Door::Free { free: machine.free(), total: machine.slots.len() }.say(lang),
         };
@@ -159,7 +242,7 @@ fn machines(workspaces: &Workspaces, as_json: bool, lang: Lang) -> Answer {
             lines.push(format!("  {:<10} {}", slot.id, slot_state(&slot.state, view.now, lang)));
         }
     }
-    Answer::out(lines.join("\n"))
+    lines
 }
 
 async fn reserve(
@@ -170,8 +253,9 @@ async fn reserve(
     lang: Lang,
 ) -> Result<Answer, Refusal> {
     let lease = match caller {
-        Caller::Client(identity) => workspaces.reserve(identity, target, Cause::Explicit)?,
+        Caller::Client { who, .. } => workspaces.reserve(who, target, Cause::Explicit)?,
         Caller::Inside(user) => workspaces.lease(user, &target)?.ok_or(Refusal::NothingReserved)?,
+        Caller::Host => return Err(Refusal::NothingReserved),
     };
     let Container { reservation, password, .. } = lease.ready().await?;
     let now = Timestamp::now();
@@ -196,11 +280,11 @@ async fn password(
     as_json: bool,
     lang: Lang,
 ) -> Result<Answer, Refusal> {
-    let Caller::Client(identity) = caller else {
+    let Caller::Client { who, .. } = caller else {
         let text = Door::PasswordOutsideOnly.say(lang);
         return Ok(Answer { stderr: text + "\n", status: 1, ..Answer::default() });
     };
-    let (reservation, password) = workspaces.renew_password(identity.user()).await?;
+    let (reservation, password) = workspaces.renew_password(who.user()).await?;
     tracing::info!(user = %reservation.user, reservation = %reservation.id, "new reservation password");
     if as_json {
         let facts = json!({ "id": reservation.id, "password": password.reveal() });

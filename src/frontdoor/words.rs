@@ -1,5 +1,6 @@
 //! The words after `clusteria`, understood or refused.
 
+use super::admin_words::{self, AdminCommand};
 use crate::reservation::Target;
 use crate::text::door::Door;
 use crate::text::{Lang, Say, printable};
@@ -38,6 +39,50 @@ pub enum Command {
         /// As JSON.
         json: bool,
     },
+    /// `key …`
+    Key {
+        /// What.
+        key: KeyCommand,
+        /// As JSON.
+        json: bool,
+    },
+    /// `password --account`
+    AccountPassword,
+    /// `totp …`
+    Totp(TotpCommand),
+    /// `charter`
+    Charter,
+    /// `accept`
+    Accept,
+    /// `admin …`
+    Admin {
+        /// What.
+        admin: AdminCommand,
+        /// As JSON.
+        json: bool,
+    },
+}
+
+/// `key …`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyCommand {
+    /// `add`, or `add KEY`: without one it comes on standard input.
+    Add(Option<String>),
+    /// `list`
+    List,
+    /// `remove FINGERPRINT`
+    Remove(String),
+}
+
+/// `totp …`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TotpCommand {
+    /// `totp`
+    Begin,
+    /// `totp CODE`
+    Confirm(String),
+    /// `totp off CODE`
+    Off(String),
 }
 
 /// Words that are no command.
@@ -67,27 +112,76 @@ impl Say for UsageError {
 /// [`UsageError`]
 pub fn parse(words: &[String]) -> Result<Command, UsageError> {
     let json = words.iter().any(|word| word == "--json");
-    let mut rest = words.iter().filter(|word| *word != "--json").map(String::as_str);
-    let command = rest.next().unwrap_or("help");
-    let argument = rest.next();
-    let odd = |word: &str| UsageError::Odd(word.to_owned());
-    if let Some(extra) = rest.next() {
-        return Err(odd(extra));
-    }
-    let alone = |command| argument.map_or(Ok(command), |extra| Err(odd(extra)));
-    match command {
-        "help" | "--help" | "-h" => Ok(Command::Help),
-        "menu" => alone(Command::Menu),
-        "status" => alone(Command::Status { json }),
-        "machines" => alone(Command::Machines { json }),
-        "release" => alone(Command::Release { json }),
-        "password" => alone(Command::Password { json }),
-        "reserve" => {
-            let target = argument.map_or(Ok(Target::Any), |t| t.parse().map_err(|_| odd(t)))?;
-            Ok(Command::Reserve { target, json })
+    let rest: Vec<&str> = words.iter().filter(|word| *word != "--json").map(String::as_str).collect();
+    let command = match rest.as_slice() {
+        [] | ["help" | "--help" | "-h"] => Command::Help,
+        ["menu"] => Command::Menu,
+        ["status"] => Command::Status { json },
+        ["machines"] => Command::Machines { json },
+        ["release"] => Command::Release { json },
+        ["reserve"] => Command::Reserve { target: Target::Any, json },
+        ["reserve", target] => Command::Reserve { target: target.parse().map_err(|_| odd(target))?, json },
+        ["key", words @ ..] => Command::Key { key: key(words)?, json },
+        ["password"] => Command::Password { json },
+        ["password", "--account"] => Command::AccountPassword,
+        ["totp"] => Command::Totp(TotpCommand::Begin),
+        ["totp", "off", code] => Command::Totp(TotpCommand::Off((*code).to_owned())),
+        ["totp", code] => Command::Totp(TotpCommand::Confirm((*code).to_owned())),
+        ["charter"] => Command::Charter,
+        ["accept"] => Command::Accept,
+        ["admin", words @ ..] => Command::Admin { admin: admin_words::parse(words)?, json },
+        [known, .., last] if is_command(known) => return Err(odd(last)),
+        [later @ ("queue" | "ssh-config"), ..] => {
+            return Err(UsageError::NotYet((*later).into()));
         }
-        "queue" | "key" | "ssh-config" | "admin" => Err(UsageError::NotYet(command.into())),
-        other => Err(UsageError::Unknown(other.to_owned())),
+        [other, ..] => return Err(UsageError::Unknown((*other).to_owned())),
+    };
+    Ok(command)
+}
+
+fn is_command(word: &str) -> bool {
+    let commands =
+        ["help", "menu", "status", "machines", "release", "reserve", "password", "totp", "charter", "accept"];
+    commands.contains(&word)
+}
+
+fn key(words: &[&str]) -> Result<KeyCommand, UsageError> {
+    match words {
+        ["add"] => Ok(KeyCommand::Add(None)),
+        ["add", key @ ..] => Ok(KeyCommand::Add(Some(key.join(" ")))),
+        [] | ["list"] => Ok(KeyCommand::List),
+        ["remove", word @ ..] if !word.is_empty() => Ok(KeyCommand::Remove(word.join(" "))),
+        [.., last] => Err(odd(last)),
+    }
+}
+
+pub(super) fn odd(word: &str) -> UsageError {
+    UsageError::Odd(word.to_owned())
+}
+
+/// What a command reads from its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wants {
+    /// Nothing.
+    Nothing,
+    /// A text: all of standard input, or one line that is typed.
+    Key,
+    /// The old password and the new one, typed unseen or a line each.
+    Passwords,
+    /// A line, if there is one.
+    Line,
+}
+
+impl Command {
+    /// What it reads.
+    #[must_use]
+    pub fn wants(&self) -> Wants {
+        match self {
+            Self::Key { key: KeyCommand::Add(None), .. } => Wants::Key,
+            Self::AccountPassword => Wants::Passwords,
+            Self::Admin { admin, .. } if admin.wants_password() => Wants::Line,
+            _ => Wants::Nothing,
+        }
     }
 }
 
@@ -131,6 +225,20 @@ mod tests {
         assert_eq!(parse(&words("clusteria reserve GPU")), Err(UsageError::Odd("GPU".into())));
         assert_eq!(parse(&words("clusteria release now")), Err(UsageError::Odd("now".into())));
         assert_eq!(parse(&words("clusteria queue")), Err(UsageError::NotYet("queue".into())));
+        let key = |line| parse(&words(line)).map(|command| (command.wants(), command));
+        let command = Command::Key { key: KeyCommand::Add(None), json: false };
+        assert_eq!(key("clusteria key add"), Ok((Wants::Key, command)));
+        let given = KeyCommand::Add(Some("ssh-ed25519 AAAA me".into()));
+        assert_eq!(
+            key("clusteria key add 'ssh-ed25519 AAAA me' --json"),
+            Ok((Wants::Nothing, Command::Key { key: given, json: true }))
+        );
+        assert_eq!(parse(&words("clusteria key remove")), Err(UsageError::Odd("remove".into())));
+        assert_eq!(
+            parse(&words("clusteria totp off 123456")),
+            Ok(Command::Totp(TotpCommand::Off("123456".into())))
+        );
+        assert_eq!(key("clusteria password --account"), Ok((Wants::Passwords, Command::AccountPassword)));
         assert_eq!(parse(&words("clusteria dance")), Err(UsageError::Unknown("dance".into())));
     }
 }

@@ -13,6 +13,7 @@
 //! ```
 
 mod backend;
+mod charter;
 mod keys;
 mod lists;
 mod model;
@@ -27,6 +28,7 @@ mod wrap;
 #[cfg(test)]
 mod tests;
 
+pub use charter::{CharterPage, Turn};
 pub use keys::{Key, KeyDecoder};
 pub use model::{Action, Event, Model};
 pub use palette::Palette;

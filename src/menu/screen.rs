@@ -2,7 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Rect, Size};
-use ratatui::{Terminal, TerminalOptions, Viewport};
+use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
 
 use super::backend::Ansi;
 use super::model::Model;
@@ -59,12 +59,17 @@ impl Screen {
     /// What changes the terminal's picture into the model's: nothing if it is the same already, and
     /// nothing after [`Screen::leave`].
     pub fn draw(&mut self, model: &Model) -> Vec<u8> {
+        self.show(|frame| view(model, frame))
+    }
+
+    /// The same for any picture.
+    pub fn show(&mut self, paint: impl FnOnce(&mut Frame<'_>)) -> Vec<u8> {
         if self.stage == Stage::Left {
             return Vec::new();
         }
         let palette = self.palette;
         let Ok(frame) = self.terminal.draw(|frame| {
-            view(model, frame);
+            paint(frame);
             palette.apply(frame.buffer_mut());
         });
         let lines = (!palette.escapes).then(|| lines(frame.buffer));

@@ -25,6 +25,8 @@ pub(super) struct Sheet {
     pub rows: Vec<Line<'static>>,
     /// The row under the cursor.
     pub selected: Option<usize>,
+    /// Where there is no cursor: the first row in view.
+    pub top: usize,
     /// Keep the list's end in view, as there is no cursor.
     pub follow: bool,
     /// Why the chosen row cannot be had.
@@ -93,7 +95,7 @@ impl Sheet {
         let first = match self.selected {
             Some(at) => at.saturating_sub(shown / 2).min(hidden),
             None if self.follow => hidden,
-            None => 0,
+            None => self.top.min(hidden),
         };
         let rows = self.rows.iter().enumerate().skip(first).take(shown);
         for (y, (index, row)) in (top..).zip(rows) {

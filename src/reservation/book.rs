@@ -322,6 +322,17 @@ impl Book {
         }
     }
 
+    /// Stops or resumes new reservations on a machine. False when there is no such machine.
+    pub fn set_draining(&mut self, name: &MachineName, draining: bool) -> bool {
+        match self.machines.iter_mut().find(|m| m.plan.name == *name) {
+            Some(machine) => {
+                machine.draining = draining;
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Why a machine cannot be used, if it cannot.
     #[must_use]
     pub fn offline(&self, name: &MachineName) -> Option<&str> {

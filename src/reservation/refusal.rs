@@ -70,6 +70,8 @@ pub enum Refusal {
         /// Why.
         detail: String,
     },
+    /// The user has not accepted the charter as it is now.
+    CharterNotAccepted,
     /// The gateway is shutting down.
     ShuttingDown,
 }

@@ -23,9 +23,10 @@ const MAX_AUTH_ATTEMPTS: usize = 20;
 /// Keepalives that may go unanswered.
 pub(super) const KEEPALIVES: usize = 3;
 
-/// Some clients look for `OpenSSH_` or two digits in a row before they ask for Unix-socket
-/// forwarding (npm ssh2's strictVendor): the version of the library has them, honestly.
-const SERVER_ID: &str = concat!("SSH-2.0-clusteria_", env!("CARGO_PKG_VERSION"), "_russh_0.65.1");
+/// Clients choose a dialect by this name. SFTP's symlink has its two paths the other way round in OpenSSH's
+/// sftp-server, which is what answers in containers: asyncssh, npm ssh2, libssh and WinSCP send them so only to
+/// `OpenSSH`, first thing in the name. npm ssh2 with strictVendor forwards Unix sockets only then, too.
+const SERVER_ID: &str = concat!("SSH-2.0-OpenSSH_9.9 clusteria_", env!("CARGO_PKG_VERSION"));
 
 pub(super) fn russh_config(ssh: &Ssh, auth: &Auth, keys: Vec<PrivateKey>) -> Arc<RusshConfig> {
     Arc::new(RusshConfig {
@@ -59,21 +60,21 @@ fn methods(auth: &Auth) -> MethodSet {
         match method {
             AuthMethod::PublicKey => kinds.push(MethodKind::PublicKey),
             AuthMethod::Password => kinds.extend([MethodKind::Password, MethodKind::KeyboardInteractive]),
+            // Clients begin with `none` anyway; it is never named.
+            AuthMethod::Tailnet => {}
         }
     }
     MethodSet::from(kinds.as_slice())
 }
 
+/// docs/ssh.md says for whom each weaker one is still here, and why others are not: finite-field groups cost us
+/// far more than the client that asks for them (DHEat, CVE-2002-20001).
 fn preferred() -> Preferred {
     Preferred {
         kex: Cow::Borrowed(&[
             kex::MLKEM768X25519_SHA256,
             kex::CURVE25519,
             kex::CURVE25519_PRE_RFC_8731,
-            kex::ECDH_SHA2_NISTP256,
-            kex::ECDH_SHA2_NISTP384,
-            kex::ECDH_SHA2_NISTP521,
-            kex::DH_G16_SHA512,
             kex::EXTENSION_SUPPORT_AS_SERVER,
             kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER,
         ]),
@@ -92,7 +93,7 @@ fn preferred() -> Preferred {
             cipher::AES_128_CTR,
             cipher::AES_256_CTR,
         ]),
-        mac: Cow::Borrowed(&[mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM, mac::HMAC_SHA256, mac::HMAC_SHA512]),
+        mac: Cow::Borrowed(&[mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM, mac::HMAC_SHA256]),
         // zlib in russh has lost its place in the stream before (bssh#215): none is offered.
         compression: Cow::Borrowed(&[compression::NONE]),
         ..Preferred::default()

@@ -1,7 +1,6 @@
 //! One connection: russh's callbacks, translated into what the channels' tasks understand.
 //! No callback waits for a container or for a consumer.
 
-use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -20,6 +19,7 @@ use super::forward::{Dial, Forward};
 use super::host_key_proof::{ANNOUNCE, PROVE, announcement, prove};
 use super::landing::Login;
 use super::listener::Gateway;
+use super::login::{Step, Talk};
 use super::outgoing::Outgoing;
 use super::remote::{Remote, X11};
 use super::remote_forward::{RemoteForwards, Spot};
@@ -28,17 +28,17 @@ use super::session::{Asked, Session as ClientSession};
 use super::visit::Visit;
 use crate::agent::protocol::{Control, Pty, WindowSize};
 use crate::auth::permissions::Permissions;
-use crate::auth::{Identity, fido};
+use crate::auth::{Attempt, Denial, Identity, fido};
 use crate::config::AuthMethod;
 use crate::reservation::{MachineName, UserName};
+use crate::text::login::{Login as LoginText, in_both};
 use crate::text::session::Line;
-use crate::text::{Lang, Say, printable};
+use crate::text::{Lang, Say};
 
 /// Longest TERM that is passed on.
 const MAX_TERM: usize = 64;
 /// How often one connection may have our host keys proven: signing costs us more than asking costs them.
 const PROOFS: u8 = 4;
-const PASSWORD_PROMPT: &str = "Password: ";
 
 /// Both ends of the TCP connection, and what the listener stands for.
 #[derive(Debug, Clone)]
@@ -62,6 +62,7 @@ pub(super) struct Connection {
     gateway: Arc<Gateway>,
     peer: Peer,
     guest: Option<Guest>,
+    talk: Talk,
     seat: Option<Seat<UserName>>,
     authenticated: CancellationToken,
     channels: Arc<Channels>,
@@ -88,6 +89,7 @@ impl Connection {
             gateway,
             peer,
             guest: None,
+            talk: Talk::default(),
             seat: None,
             authenticated,
             channels,
@@ -103,48 +105,19 @@ impl Connection {
     }
 
     /// The only place where a connection gets a guest: from an identity that `auth` has made.
-    fn admit(&mut self, login: Login, identity: Option<Identity>, method: &str) -> Auth {
-        let Some(identity) = identity else {
-            tracing::info!(client = %self.peer.client, user = crate::text::printable(&login.user), method,
-                "login refused");
-            return Auth::reject();
-        };
-        tracing::info!(client = %self.peer.client, user = %identity.user(), method, "login");
-        let permissions = Permissions::ALL;
-        self.guest = Some(Guest { identity, login, peer: self.peer.clone(), permissions });
-        Auth::Accept
-    }
-
-    async fn check_password(&mut self, name: &str, password: &str, method: &str) -> Auth {
-        let login = self.login(name);
-        let identity = self.gateway.auth.password(&login.user, password).await;
-        self.admit(login, identity, method)
+    fn admit(&mut self, login: Login, step: Step) -> Auth {
+        match step {
+            Step::In(identity) => {
+                let permissions = identity.permissions().clone();
+                self.guest = Some(Guest { identity, login, peer: self.peer.clone(), permissions });
+                Auth::Accept
+            }
+            Step::Say(auth) => auth,
+        }
     }
 
     fn allows(&self, allowed: impl FnOnce(&Permissions) -> bool) -> bool {
         self.guest.as_ref().is_some_and(|guest| allowed(&guest.permissions))
-    }
-
-    /// Who holds this certificate, and what it allows them. The reason of a refusal is for the log only.
-    async fn certified(
-        &self,
-        login: &Login,
-        certificate: &Certificate,
-        signature: Option<&Signature>,
-    ) -> Option<(Identity, Permissions)> {
-        if !self.gateway.config.auth.methods.contains(&AuthMethod::PublicKey) {
-            return None;
-        }
-        let (authority, client) = (authority(certificate), self.peer.client);
-        let shown = shown(certificate, &authority, signature);
-        match self.gateway.auth.verified_certificate(&login.user, &shown, client.ip()).await {
-            Ok(found) => found,
-            Err(unfit) => {
-                let (user, id) = (printable(&login.user), printable(certificate.key_id()));
-                tracing::info!(%client, user, id, "certificate refused: {}", printable(&unfit.to_string()));
-                None
-            }
-        }
     }
 
     /// Does a FIDO key's signature show that somebody touched it, and who, where the enrolled key demands it?
@@ -178,6 +151,7 @@ impl Connection {
         };
         session.channel_success(channel)?;
         let (asked, original) = forced(&remote.visit.guest.permissions, asked);
+        remote.visit.note_channel(asked.kind());
         let mut env = waiting.env;
         env.extend(original.map(|original| ("SSH_ORIGINAL_COMMAND".to_owned(), original)));
         let client = ClientSession {
@@ -199,6 +173,7 @@ impl Connection {
         if self.channels.is_full() {
             return;
         }
+        remote.visit.note_forward("to the container", dial.to_string());
         let inbox = self.channels.add_forward(channel.id());
         let (_, write) = channel.split();
         let visit = remote.visit.clone();
@@ -242,8 +217,22 @@ fn size(columns: u32, rows: u32, width: u32, height: u32) -> WindowSize {
 impl Handler for Connection {
     type Error = Error;
 
+    async fn auth_none(&mut self, user: &str) -> Result<Auth, Error> {
+        let login = self.login(user);
+        let step = self.talk.none(&self.gateway.auth, &login, self.peer.client).await;
+        Ok(self.admit(login, step))
+    }
+
+    /// Before anybody has said who they are: the only words that every client shows.
+    async fn authentication_banner(&mut self) -> Result<Option<String>, Error> {
+        let refused = self.gateway.auth.refused_for(None, self.peer.client.ip());
+        Ok(refused.map(|time| in_both(&LoginText::Denied(Denial::Later(time)))))
+    }
+
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Error> {
-        Ok(self.check_password(user, password, "password").await)
+        let login = self.login(user);
+        let step = self.talk.password(&self.gateway.auth, &login, self.peer.client, password).await;
+        Ok(self.admit(login, step))
     }
 
     async fn auth_keyboard_interactive<'a>(
@@ -252,22 +241,31 @@ impl Handler for Connection {
         _submethods: &str,
         response: Option<Response<'a>>,
     ) -> Result<Auth, Error> {
-        let Some(answer) = response.and_then(|mut answers| answers.next()) else {
-            return Ok(Auth::Partial {
-                name: Cow::Borrowed(""),
-                instructions: Cow::Borrowed(""),
-                prompts: Cow::Borrowed(&[(Cow::Borrowed(PASSWORD_PROMPT), false)]),
-            });
+        let login = self.login(user);
+        let (auth, peer) = (&self.gateway.auth, self.peer.client);
+        let step = match response {
+            None => self.talk.ask(auth, &login, peer),
+            Some(mut answers) => {
+                let typed = answers.next().map(|typed| String::from_utf8_lossy(&typed).into_owned());
+                self.talk.answer(auth, &login, peer, typed.as_deref()).await
+            }
         };
-        let password = String::from_utf8_lossy(&answer).into_owned();
-        Ok(self.check_password(user, &password, "keyboard-interactive").await)
+        Ok(self.admit(login, step))
     }
 
     /// An offered key proves nothing: this only says whether signing with it is worth the while.
     async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Error> {
         let login = self.login(user);
+        if !self.gateway.auth.allows(AuthMethod::PublicKey) {
+            return Ok(Auth::reject());
+        }
         let known = match offer.certificate {
-            Some(certificate) => self.certified(&login, certificate, None).await.is_some(),
+            Some(certificate) => {
+                let authority = authority(certificate);
+                let shown = shown(certificate, &authority, None);
+                let who = Attempt { name: &login.user, peer: self.peer.client, method: "certificate" };
+                self.gateway.auth.certificate_is_fit(who, &shown).await
+            }
             None => self.gateway.auth.key_is_known(&login.user, &fingerprint(offer.public_key)).await,
         };
         Ok(if known { Auth::Accept } else { Auth::reject() })
@@ -276,12 +274,12 @@ impl Handler for Connection {
     /// russh has verified the signature.
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Error> {
         let login = self.login(user);
-        let identity = if self.is_touched(&login, &key).await {
-            self.gateway.auth.verified_key(&login.user, &fingerprint(key.public_key)).await
-        } else {
-            None
-        };
-        Ok(self.admit(login, identity, "publickey"))
+        if !self.is_touched(&login, &key).await {
+            return Ok(Auth::reject());
+        }
+        let print = fingerprint(key.public_key);
+        let step = self.talk.key(&self.gateway.auth, &login, self.peer.client, &print).await;
+        Ok(self.admit(login, step))
     }
 
     /// russh has verified both signatures.
@@ -292,12 +290,11 @@ impl Handler for Connection {
         signature: &Signature,
     ) -> Result<Auth, Error> {
         let login = self.login(user);
-        let (identity, permissions) = self.certified(&login, certificate, Some(signature)).await.unzip();
-        let auth = self.admit(login, identity, "certificate");
-        if let (Some(guest), Some(permissions)) = (&mut self.guest, permissions) {
-            guest.permissions = permissions;
-        }
-        Ok(auth)
+        let authority = authority(certificate);
+        let shown = shown(certificate, &authority, Some(signature));
+        // The audit log names the authority's key: the holder's is whatever they made.
+        let step = self.talk.certificate(&self.gateway.auth, &login, self.peer.client, &shown).await;
+        Ok(self.admit(login, step))
     }
 
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Error> {
@@ -313,7 +310,7 @@ impl Handler for Connection {
         self.seat = self.gateway.seats.take(guest.identity.user().clone());
         if self.seat.is_none() {
             let words = Line::TooManyConnections.say(Lang::default());
-            session.disconnect(Disconnect::TooManyConnections, &words, "")?;
+            return session.disconnect(Disconnect::TooManyConnections, &words, "");
         }
         session.notify(ANNOUNCE, &announcement(&self.gateway.russh.keys))
     }
@@ -419,6 +416,7 @@ impl Handler for Connection {
         if kind.starts_with("cancel-") {
             self.gateway.tasks.spawn(forwards.cancel(spot, reply));
         } else {
+            remote.visit.note_forward("from the container", spot.to_string());
             self.gateway.tasks.spawn(forwards.begin(remote, spot, reply));
         }
         Ok(())

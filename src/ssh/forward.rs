@@ -24,6 +24,15 @@ pub(super) enum Dial {
     Unix { path: String },
 }
 
+impl std::fmt::Display for Dial {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp { host, port } => write!(f, "{}:{port}", crate::text::printable(host)),
+            Self::Unix { path } => f.write_str(&crate::text::printable(path)),
+        }
+    }
+}
+
 pub(super) struct Forward {
     pub(super) visit: Arc<Visit>,
     pub(super) outgoing: Outgoing,

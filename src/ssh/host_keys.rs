@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::ssh_key::rand_core::UnwrapErr;
-use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey};
+use russh::keys::{Algorithm, HashAlg, PrivateKey};
 
 /// File names as in OpenSSH, and how each key is made.
-const KINDS: [(&str, Algorithm); 3] = [
-    ("ssh_host_ed25519_key", Algorithm::Ed25519),
-    ("ssh_host_ecdsa_key", Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 }),
-    ("ssh_host_rsa_key", Algorithm::Rsa { hash: None }),
-];
+const KINDS: [(&str, Algorithm); 2] =
+    [("ssh_host_ed25519_key", Algorithm::Ed25519), ("ssh_host_rsa_key", Algorithm::Rsa { hash: None })];
+/// Used where an administrator brought one along, but not made: every client knows one of the others.
+const BROUGHT: &str = "ssh_host_ecdsa_key";
 
 /// Why the host keys cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +82,8 @@ pub(super) fn load_for_server(folder: &Path) -> Result<Vec<PrivateKey>, HostKeyE
 }
 
 fn paths(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    KINDS.into_iter().map(move |(name, _)| folder.join(name)).filter(|path| path.exists())
+    let names = KINDS.into_iter().map(|(name, _)| name).chain([BROUGHT]);
+    names.map(move |name| folder.join(name)).filter(|path| path.exists())
 }
 
 fn load(folder: &Path) -> Result<Vec<PrivateKey>, HostKeyError> {
@@ -132,7 +132,7 @@ mod tests {
         let keys = folder.path().join("hostkeys");
         assert!(matches!(load_for_server(&keys), Err(HostKeyError::None(_))));
         let made = generate(&keys).unwrap();
-        assert_eq!(made.len(), 3);
+        assert_eq!(made.len(), 2);
         assert_eq!(generate(&keys).unwrap(), made, "a second run keeps them");
         for key in &made {
             assert_eq!(std::fs::metadata(&key.path).unwrap().mode() & 0o7777, 0o600);

@@ -18,8 +18,10 @@ use super::connection::{Connection, Peer};
 use super::host_keys::{HostKeyError, load_for_server};
 use super::seats::{Seat, Seats, Source};
 use super::tcp::ClientStream;
+use crate::audit::Audit;
 use crate::auth::Authenticator;
 use crate::config::{Config, Listen};
+use crate::frontdoor::FrontDoor;
 use crate::reservation::{MachineName, UserName};
 use crate::workspace::Workspaces;
 
@@ -50,6 +52,8 @@ pub(super) struct Gateway {
     pub(super) config: Arc<Config>,
     pub(super) workspaces: Workspaces,
     pub(super) auth: Authenticator,
+    pub(super) door: FrontDoor,
+    pub(super) audit: Audit,
     pub(super) seats: Arc<Seats<UserName>>,
     pub(super) tasks: TaskTracker,
 }
@@ -65,16 +69,14 @@ impl Listeners {
     ///
     /// # Errors
     /// [`ServeError`]
-    pub fn bind(
-        config: Arc<Config>,
-        workspaces: Workspaces,
-        auth: Authenticator,
-    ) -> Result<Self, ServeError> {
+    pub fn bind(config: Arc<Config>, door: FrontDoor) -> Result<Self, ServeError> {
         let keys = load_for_server(&config.ssh.host_keys)?;
         let russh = russh_config(&config.ssh, &config.auth, keys);
         let bound = config.ssh.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
         let seats = Seats::new(config.ssh.max_per_user);
-        let gateway = Gateway { russh, config, workspaces, auth, seats, tasks: TaskTracker::new() };
+        let (workspaces, auth, audit) = (door.workspaces.clone(), door.auth.clone(), door.audit.clone());
+        let tasks = TaskTracker::new();
+        let gateway = Gateway { russh, config, workspaces, auth, door, audit, seats, tasks };
         Ok(Self { bound, gateway: Arc::new(gateway) })
     }
 

@@ -9,6 +9,7 @@ use super::outgoing::Gone;
 use super::session::Session;
 use super::visit::in_words;
 use crate::agent::protocol::{Control, Pty, WindowSize};
+use crate::config::AuthMethod;
 use crate::menu::{Action, Event, Key, KeyDecoder, Model, Palette, Screen, update};
 use crate::reservation::{Cause, Refusal, SlotId, Target};
 use crate::text::session::Line;
@@ -46,7 +47,9 @@ pub(super) async fn choose(
     notice: Option<Refusal>,
 ) -> Option<(Container, WindowSize)> {
     let _open = session.visit().channels.open_menu();
-    let mut menu = Menu::new(session, pty, notice);
+    let mut notices: Vec<String> = notice.iter().map(|refusal| refused(session, refusal)).collect();
+    notices.extend(key_tip(session).await);
+    let mut menu = Menu::new(session, pty, notices);
     let entered = menu.screen.enter();
     let outcome = match session.outgoing.stdout(entered).await {
         Ok(()) => menu.run().await,
@@ -58,22 +61,19 @@ pub(super) async fn choose(
 }
 
 impl<'a> Menu<'a> {
-    fn new(session: &'a Session, pty: &Pty, notice: Option<Refusal>) -> Self {
+    fn new(session: &'a Session, pty: &Pty, more: Vec<String>) -> Self {
         let user = session.visit().guest.identity.user();
         let desk = session.visit().gateway.workspaces.desk();
         let (view, last) = desk.read(|book| (book.view(Timestamp::now()), book.last_of(user).cloned()));
-        let find = |name: &str| session.env.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
-        let locale = find("LC_ALL").or_else(|| find("LC_CTYPE")).or_else(|| find("LANG")).unwrap_or_default();
-        let palette = Palette::for_terminal(&pty.term, locale, find("NO_COLOR").is_some());
         let mut notices: Vec<String> =
             session.visit().gateway.config.cluster.motd.iter().map(|m| printable(m)).collect();
         notices.extend(last.map(|ended| Line::LastEnded(&ended).say(session.lang)));
-        notices.extend(notice.map(|refusal| refused(session, &refusal)));
+        notices.extend(more);
         let notice = (!notices.is_empty()).then(|| notices.join("\n"));
         Self {
             session,
             model: Model::new(view, user, session.lang).with_notice(notice),
-            screen: Screen::new(pty.size.columns, pty.size.rows, palette),
+            screen: Screen::new(pty.size.columns, pty.size.rows, palette(session, pty)),
             keys: KeyDecoder::new(),
             lease: None,
             size: pty.size,
@@ -176,6 +176,24 @@ impl<'a> Menu<'a> {
             Err(refusal) => self.fail(&refusal),
         }
     }
+}
+
+/// What the client's terminal can show, by what it has told of it.
+pub(super) fn palette(session: &Session, pty: &Pty) -> Palette {
+    let find = |name: &str| session.env.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+    let locale = find("LC_ALL").or_else(|| find("LC_CTYPE")).or_else(|| find("LANG")).unwrap_or_default();
+    Palette::for_terminal(&pty.term, locale, find("NO_COLOR").is_some())
+}
+
+/// Who types a password and has no key is told how to need none.
+async fn key_tip(session: &Session) -> Option<String> {
+    let visit = session.visit();
+    let who = &visit.guest.identity;
+    if who.by() != AuthMethod::Password || !visit.gateway.auth.allows(AuthMethod::PublicKey) {
+        return None;
+    }
+    let keys = visit.gateway.auth.keys(who).await.ok()?;
+    keys.is_empty().then(|| Line::KeyTip.say(session.lang))
 }
 
 fn refused(session: &Session, refusal: &Refusal) -> String {

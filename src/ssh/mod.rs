@@ -4,6 +4,7 @@
 mod algorithms;
 mod certificates;
 mod channels;
+mod charter_session;
 mod complaint;
 mod connection;
 mod forward;
@@ -12,6 +13,7 @@ pub mod host_keys;
 mod inbox;
 pub mod landing;
 mod listener;
+mod login;
 mod menu_session;
 mod outgoing;
 mod pump;
@@ -20,6 +22,7 @@ mod remote_forward;
 mod seats;
 mod session;
 mod tcp;
+mod typed;
 mod visit;
 
 pub use listener::{Listeners, ServeError};

@@ -1,5 +1,7 @@
 //! What we say on one channel. Data waits for the peer's window; the end is said in OpenSSH's order.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::Bytes;
 use russh::server::{Handle, Msg};
 use russh::{ChannelId, ChannelWriteHalf, Sig};
@@ -17,6 +19,7 @@ pub(super) const STATUS_REFUSED: u32 = 255;
 pub(super) struct Outgoing {
     write: ChannelWriteHalf<Msg>,
     handle: Handle,
+    eof_is_said: AtomicBool,
 }
 
 /// The channel or its connection is gone.
@@ -25,7 +28,7 @@ pub(super) struct Gone;
 
 impl Outgoing {
     pub(super) fn new(write: ChannelWriteHalf<Msg>, handle: Handle) -> Self {
-        Self { write, handle }
+        Self { write, handle, eof_is_said: AtomicBool::new(false) }
     }
 
     pub(super) fn id(&self) -> ChannelId {
@@ -67,12 +70,15 @@ impl Outgoing {
 
     /// EOF and CLOSE without a status: the end of a forward.
     pub(super) async fn close(&self) {
-        let _ = self.write.eof().await;
+        self.eof().await;
         let _ = self.write.close().await;
     }
 
+    /// Once: asyncssh takes a second one for a broken protocol and ends the whole connection.
     pub(super) async fn eof(&self) {
-        let _ = self.write.eof().await;
+        if !self.eof_is_said.swap(true, Ordering::Relaxed) {
+            let _ = self.write.eof().await;
+        }
     }
 
     pub(super) fn refund(&self) -> Refund<'_> {

@@ -3,20 +3,21 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use russh::server::GlobalReply;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::complaint::Complaint;
 use super::remote::{Kind, Remote};
 use super::visit::in_words;
 use crate::agent::protocol::Listen;
 use crate::bridge::{self, AgentAddress, Listener};
 use crate::error_chain::in_full;
-use crate::text::Lang;
+use crate::text::{Lang, printable};
 use crate::wire::Fields;
 
 /// Listeners of one connection.
@@ -38,6 +39,15 @@ pub(super) enum Spot {
     Unix {
         path: String,
     },
+}
+
+impl std::fmt::Display for Spot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp { address, port } => write!(f, "{}:{port}", printable(address)),
+            Self::Unix { path } => f.write_str(&printable(path)),
+        }
+    }
 }
 
 impl Spot {
@@ -77,9 +87,18 @@ impl Spot {
 }
 
 /// The remote forwards of one connection.
-#[derive(Default)]
 pub(super) struct RemoteForwards {
     open: Mutex<HashMap<Spot, Open>>,
+    /// Open and under way.
+    places: Semaphore,
+    refused: Complaint,
+}
+
+impl Default for RemoteForwards {
+    fn default() -> Self {
+        let places = Semaphore::new(MAX_FORWARDS);
+        Self { open: Mutex::default(), places, refused: Complaint::default() }
+    }
 }
 
 struct Open {
@@ -95,14 +114,15 @@ impl RemoteForwards {
 
     /// Listens in the container and answers; dropping the reply is a refusal.
     pub(super) async fn begin(self: Arc<Self>, remote: Arc<Remote>, spot: Spot, reply: GlobalReply) {
-        if self.open().len() >= MAX_FORWARDS {
-            return;
-        }
+        let Ok(_place) = self.places.try_acquire() else { return };
         let opened = tokio::select! {
             opened = listen(&remote, &spot) => opened,
             () = remote.over.cancelled() => return,
         };
-        let Some((container, listener)) = opened else { return };
+        let (container, listener) = match opened {
+            Ok(opened) => opened,
+            Err(why) => return self.complain(&remote, &why),
+        };
         let any_port = matches!(spot, Spot::Tcp { port: 0, .. });
         let spot = spot.at(listener.port);
         let (tell_ended, ended) = oneshot::channel();
@@ -114,6 +134,14 @@ impl RemoteForwards {
         let _ = tell_ended.send(());
     }
 
+    /// Once in a while: a client may ask as often as it likes.
+    fn complain(&self, remote: &Remote, why: &str) {
+        if let Some(unsaid) = self.refused.again(Instant::now()) {
+            let user = remote.visit.guest.identity.user();
+            tracing::info!(%user, unsaid, "remote forward refused: {why}");
+        }
+    }
+
     /// Ends a listener; answered when its port or path is free again.
     pub(super) async fn cancel(self: Arc<Self>, spot: Spot, reply: GlobalReply) {
         let Some(open) = self.open().remove(&spot) else { return };
@@ -123,24 +151,13 @@ impl RemoteForwards {
     }
 }
 
-async fn listen(remote: &Remote, spot: &Spot) -> Option<(AgentAddress, Listener)> {
+/// The reason of a refusal is for the log: the protocol has no place for it.
+async fn listen(remote: &Remote, spot: &Spot) -> Result<(AgentAddress, Listener), String> {
     let visit = &remote.visit;
     if !visit.has_reservation() {
         let _ = timeout(SESSION_PAUSE, visit.channels.session_asked()).await;
     }
-    let user = visit.guest.identity.user();
-    let container = match visit.container().await {
-        Ok(container) => container.agent,
-        Err(refusal) => {
-            tracing::info!(%user, "remote forward refused: {}", in_words(&refusal, Lang::En));
-            return None;
-        }
-    };
-    match bridge::listen(&container, spot.listen()).await {
-        Ok(listener) => Some((container, listener)),
-        Err(e) => {
-            tracing::info!(%user, "remote forward refused: {}", in_full(&e));
-            None
-        }
-    }
+    let container = visit.container().await.map_err(|refusal| in_words(&refusal, Lang::En))?.agent;
+    let listener = bridge::listen(&container, spot.listen()).await.map_err(|e| in_full(&e))?;
+    Ok((container, listener))
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::inbox::Inbox;
@@ -10,15 +11,19 @@ use super::landing::{First, Landing, land};
 use super::outgoing::Outgoing;
 use super::remote::{Remote, X11};
 use super::visit::{Visit, in_words};
-use super::{menu_session, pump};
+use super::{charter_session, menu_session, pump, typed};
 use crate::agent::protocol::{Program, Pty, Spawn};
 use crate::bridge::{self, AgentAddress, BridgeError, Exit};
 use crate::error_chain::in_full;
-use crate::frontdoor::{self, Caller};
+use crate::frontdoor::{self, AdminCommand, Caller, Command, Wants, admin};
 use crate::reservation::{Cause, Refusal, Target};
+use crate::text::admin::Admin;
 use crate::text::session::Line;
 use crate::text::{Lang, Say, printable};
 use crate::workspace::{Container, Lease};
+
+/// Pictures of a watch that wait for the client's window.
+const PICTURES: usize = 2;
 
 /// What a session asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +31,18 @@ pub(super) enum Asked {
     Shell,
     Exec(Vec<u8>),
     Sftp,
+}
+
+impl Asked {
+    /// For the audit log: what kind of thing, never which command.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Shell => "shell",
+            Self::Exec(command) if frontdoor::split_command_line(command).is_some() => "front door",
+            Self::Exec(_) => "exec",
+            Self::Sftp => "sftp",
+        }
+    }
 }
 
 pub(super) struct Session {
@@ -59,6 +76,9 @@ impl Session {
             _ => None,
         };
         let first = self.first(&asked, door.as_deref());
+        if matches!(first, First::TerminalShell | First::Menu) && !self.may_enter().await {
+            return;
+        }
         let target = match &self.visit().guest.login.target {
             Ok(target) => target.clone(),
             Err(word) => return self.refuse(&Refusal::UnknownMachine(word.clone())).await,
@@ -101,12 +121,57 @@ impl Session {
         lease.ready().await
     }
 
+    /// Who has a terminal and has not accepted the charter is shown it first.
+    async fn may_enter(&self) -> bool {
+        let Some(pty) = &self.pty else { return true };
+        let accepted = self.visit().gateway.door.charter.is_accepted(self.visit().guest.identity.user());
+        accepted || charter_session::ask(self, pty).await
+    }
+
     async fn answer(&self, words: &[String]) {
-        let caller = Caller::Client(self.visit().guest.identity.clone());
-        let answer = frontdoor::run(&self.visit().gateway.workspaces, &caller, words, self.lang).await;
+        let guest = &self.visit().guest;
+        let caller = Caller::Client { who: guest.identity.clone(), from: guest.peer.client.ip() };
+        let command = frontdoor::parse(words);
+        if let Ok(Command::Admin { admin: AdminCommand::Watch, json }) = command {
+            return self.watch(&caller, json).await;
+        }
+        let wants = command.map_or(Wants::Nothing, |command| command.wants());
+        let Some(input) = typed::read(self, wants).await else {
+            return self.outgoing.finish(&Exit::Status(1)).await;
+        };
+        let answer = frontdoor::run(&self.visit().gateway.door, &caller, words, &input, self.lang).await;
         let _ = self.outgoing.stdout(self.lines(answer.stdout)).await;
         let _ = self.outgoing.stderr(self.lines(answer.stderr)).await;
         self.outgoing.finish(&Exit::Status(answer.status)).await;
+    }
+
+    /// An administrator's view that goes on until they leave: end of input, or a key on a terminal.
+    async fn watch(&self, caller: &Caller, as_json: bool) {
+        let (tell, mut told) = mpsc::channel(PICTURES);
+        let watching = admin::watch(&self.visit().gateway.door, caller, as_json, self.lang, tell);
+        let showing = async {
+            while let Some(picture) = told.recv().await {
+                if self.outgoing.stdout(self.lines(picture)).await.is_err() {
+                    return;
+                }
+            }
+        };
+        let leaving = async {
+            match self.pty {
+                Some(_) => drop(self.inbox.next().await),
+                // A program that closes its input wants to go on reading.
+                None => std::future::pending().await,
+            }
+        };
+        let allowed = tokio::select! {
+            allowed = watching => allowed,
+            () = showing => true,
+            () = leaving => true,
+        };
+        if !allowed {
+            let _ = self.outgoing.stderr(self.lines(Admin::NotAdmin.say(self.lang) + "\n")).await;
+        }
+        self.outgoing.finish(&Exit::Status(u8::from(!allowed))).await;
     }
 
     /// On a terminal nobody else turns line feeds into new lines.
@@ -199,7 +264,7 @@ impl Session {
         Spawn { program, pty, env }
     }
 
-    async fn refuse(&self, refusal: &Refusal) {
+    pub(super) async fn refuse(&self, refusal: &Refusal) {
         let words = in_words(refusal, self.lang);
         tracing::info!(user = %self.visit().guest.identity.user(), ?refusal, "refused");
         self.outgoing.refuse(&words).await;

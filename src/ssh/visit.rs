@@ -9,6 +9,7 @@ use super::channels::Channels;
 use super::connection::Guest;
 use super::landing::{First, Landing, land};
 use super::listener::Gateway;
+use crate::audit::Event;
 use crate::reservation::{Cause, Refusal};
 use crate::text::refusal::Refused;
 use crate::text::{Lang, Say};
@@ -35,6 +36,18 @@ impl Visit {
             (_, None) => workspaces.reserve(&self.guest.identity, target, Cause::Automatic)?,
         };
         lease.ready().await
+    }
+
+    /// A session channel has asked for its program.
+    pub(super) fn note_channel(&self, kind: &'static str) {
+        let (user, source) = (self.guest.identity.user().clone(), self.guest.peer.client);
+        self.gateway.audit.note(Event::Channel { user, source, kind });
+    }
+
+    /// A connection into the container, or a listener in it, is asked for.
+    pub(super) fn note_forward(&self, kind: &'static str, target: String) {
+        let (user, source) = (self.guest.identity.user().clone(), self.guest.peer.client);
+        self.gateway.audit.note(Event::Forward { user, source, kind, target });
     }
 
     /// Does the guest hold what their login names?

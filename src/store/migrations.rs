@@ -39,6 +39,30 @@ const STEPS: &[&str] = &[
     CREATE INDEX reservations_by_user ON reservations (user, ended);
 ",
     "
+    ALTER TABLE users ADD COLUMN admin INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE users ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE users ADD COLUMN expires TEXT;
+    -- local, or directory: then the directory has the last word on who they are.
+    ALTER TABLE users ADD COLUMN origin TEXT NOT NULL DEFAULT 'local';
+    ALTER TABLE users ADD COLUMN totp TEXT;
+    -- The time step of the last code that was taken: none is taken twice.
+    ALTER TABLE users ADD COLUMN totp_step INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE charter (
+        user     TEXT NOT NULL REFERENCES users(name) ON DELETE CASCADE,
+        version  TEXT NOT NULL,
+        accepted TEXT NOT NULL,
+        PRIMARY KEY (user, version)
+    ) STRICT;
+    -- Addresses from which a user has logged in: what others do elsewhere is not held against them there.
+    CREATE TABLE good_sources (
+        user   TEXT NOT NULL REFERENCES users(name) ON DELETE CASCADE,
+        source TEXT NOT NULL,
+        seen   TEXT NOT NULL,
+        PRIMARY KEY (user, source)
+    ) STRICT;
+    CREATE TABLE draining (machine TEXT PRIMARY KEY, since TEXT NOT NULL) STRICT;
+",
+    "
     -- Of the reservation's own password: argon2id in PHC format, gone when it ends.
     ALTER TABLE reservations ADD COLUMN password TEXT;
 ",

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+mod access;
 mod history;
 mod migrations;
 mod reservation_password;
 mod users;
 
-pub use users::{KeyRecord, UserRecord};
+pub use users::{KeyRecord, Origin, UserRecord};
 
 /// How long one statement waits for another process's lock (`clusteria user …` beside the gateway).
 const BUSY_LIMIT: Duration = Duration::from_secs(5);
@@ -57,6 +58,9 @@ pub enum StoreError {
     /// The user exists already.
     #[error("user {0} exists already")]
     UserExists(String),
+    /// The user id belongs to somebody else.
+    #[error("user id {0} belongs to somebody else")]
+    UidTaken(u32),
     /// There is no such user.
     #[error("there is no user {0}")]
     NoUser(String),

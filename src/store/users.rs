@@ -17,6 +17,25 @@ pub struct UserRecord {
     pub password: Option<String>,
     /// When they were added.
     pub created: Timestamp,
+    /// Made an administrator here.
+    pub admin: bool,
+    /// Locked out by an administrator.
+    pub disabled: bool,
+    /// From when on they do not get in any more.
+    pub expires: Option<Timestamp>,
+    /// Who has the last word on them.
+    pub origin: Origin,
+    /// The second factor's secret, in base32.
+    pub totp: Option<String>,
+}
+
+/// Who has the last word on a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The ledger.
+    Local,
+    /// The university's directory.
+    Directory,
 }
 
 /// A public key of a user.
@@ -47,7 +66,7 @@ impl Ledger {
     /// [`StoreError`]
     pub fn users(&self) -> Result<Vec<UserRecord>, StoreError> {
         self.with(|c| {
-            let mut query = c.prepare("SELECT name, uid, password, created FROM users ORDER BY name")?;
+            let mut query = c.prepare(&format!("SELECT {COLUMNS} FROM users ORDER BY name"))?;
             let rows = query.query_map([], raw_user)?.collect::<Result<Vec<_>, _>>()?;
             rows.into_iter().map(user).collect()
         })
@@ -68,17 +87,43 @@ impl Ledger {
             if find(&transaction, name)?.is_some() {
                 return Err(StoreError::UserExists(name.to_string()));
             }
-            let uid: u32 = transaction.query_row(
-                "UPDATE next_uid SET value = value + 1 RETURNING value - 1",
-                [],
-                |row| row.get(0),
-            )?;
+            let uid = next_uid(&transaction)?;
             transaction.execute(
                 "INSERT INTO users (name, uid, password, created) VALUES (?1, ?2, ?3, ?4)",
                 params![name.as_str(), uid, password, now.to_string()],
             )?;
             transaction.commit()?;
             Ok(uid)
+        })
+    }
+
+    /// Adds somebody whom the directory knows, with its user id or the next free one.
+    ///
+    /// # Errors
+    /// [`StoreError::UserExists`], [`StoreError::UidTaken`] and others.
+    pub fn add_directory_user(
+        &self,
+        name: &UserName,
+        uid: Option<u32>,
+        now: Timestamp,
+    ) -> Result<UserRecord, StoreError> {
+        self.with(|c| {
+            let transaction = c.transaction()?;
+            if find(&transaction, name)?.is_some() {
+                return Err(StoreError::UserExists(name.to_string()));
+            }
+            let uid = match uid {
+                Some(uid) if uid_is_taken(&transaction, uid)? => return Err(StoreError::UidTaken(uid)),
+                Some(uid) => uid,
+                None => next_uid(&transaction)?,
+            };
+            transaction.execute(
+                "INSERT INTO users (name, uid, created, origin) VALUES (?1, ?2, ?3, 'directory')",
+                params![name.as_str(), uid, now.to_string()],
+            )?;
+            let added = find(&transaction, name)?.ok_or_else(|| StoreError::NoUser(name.to_string()))?;
+            transaction.commit()?;
+            Ok(added)
         })
     }
 
@@ -170,29 +215,74 @@ impl Ledger {
     }
 }
 
-type RawUser = (String, u32, Option<String>, String);
+const COLUMNS: &str = "name, uid, password, created, admin, disabled, expires, origin, totp";
 
-fn raw_user(row: &Row<'_>) -> rusqlite::Result<RawUser> {
-    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+/// A row as it is: what its texts mean is checked outside of SQLite's own error type.
+struct RawUser {
+    name: String,
+    uid: u32,
+    password: Option<String>,
+    created: String,
+    admin: bool,
+    disabled: bool,
+    expires: Option<String>,
+    origin: String,
+    totp: Option<String>,
 }
 
-fn user((name, uid, password, created): RawUser) -> Result<UserRecord, StoreError> {
-    Ok(UserRecord { name: parse(&name)?, uid, password, created: parse(&created)? })
+fn raw_user(row: &Row<'_>) -> rusqlite::Result<RawUser> {
+    Ok(RawUser {
+        name: row.get(0)?,
+        uid: row.get(1)?,
+        password: row.get(2)?,
+        created: row.get(3)?,
+        admin: row.get(4)?,
+        disabled: row.get(5)?,
+        expires: row.get(6)?,
+        origin: row.get(7)?,
+        totp: row.get(8)?,
+    })
+}
+
+fn user(raw: RawUser) -> Result<UserRecord, StoreError> {
+    Ok(UserRecord {
+        name: parse(&raw.name)?,
+        uid: raw.uid,
+        password: raw.password,
+        created: parse(&raw.created)?,
+        admin: raw.admin,
+        disabled: raw.disabled,
+        expires: raw.expires.as_deref().map(parse).transpose()?,
+        origin: if raw.origin == "local" { Origin::Local } else { Origin::Directory },
+        totp: raw.totp,
+    })
 }
 
 fn find(connection: &Connection, name: &UserName) -> Result<Option<UserRecord>, StoreError> {
-    connection
-        .query_row(
-            "SELECT name, uid, password, created FROM users WHERE name = ?1",
-            [name.as_str()],
-            raw_user,
-        )
-        .optional()?
-        .map(user)
-        .transpose()
+    let query = format!("SELECT {COLUMNS} FROM users WHERE name = ?1");
+    connection.query_row(&query, [name.as_str()], raw_user).optional()?.map(user).transpose()
 }
 
-fn require(changed: usize, name: &UserName) -> Result<(), StoreError> {
+fn uid_is_taken(connection: &Connection, uid: u32) -> Result<bool, StoreError> {
+    Ok(connection
+        .query_row("SELECT count(*) FROM users WHERE uid = ?1", [uid], |row| row.get::<_, u32>(0))?
+        > 0)
+}
+
+/// The next id that the directory has not given to somebody.
+fn next_uid(connection: &Connection) -> Result<u32, StoreError> {
+    loop {
+        let uid =
+            connection.query_row("UPDATE next_uid SET value = value + 1 RETURNING value - 1", [], |row| {
+                row.get(0)
+            })?;
+        if !uid_is_taken(connection, uid)? {
+            return Ok(uid);
+        }
+    }
+}
+
+pub(super) fn require(changed: usize, name: &UserName) -> Result<(), StoreError> {
     if changed == 0 { Err(StoreError::NoUser(name.to_string())) } else { Ok(()) }
 }
 

@@ -65,9 +65,14 @@ clusteria: reserve a container on a GPU machine and work in it.
   clusteria release            give yours back; everything outside /storage is deleted
   clusteria password           a new password for your reservation (SSH, JupyterLab); the old one ends
   clusteria menu               the menu (needs a terminal)
+  clusteria key add            enrol a public key: cat ~/.ssh/id_ed25519.pub | ssh HOST clusteria key add
+  clusteria key list           your keys; clusteria key remove FINGERPRINT
+  clusteria password --account change your account's password
+  clusteria totp               a second factor for your password
+  clusteria charter            the charter; clusteria accept accepts it
   clusteria help               this page
 
-status, machines, reserve, password and release print JSON with --json.
+status, machines, reserve, release, password and key print JSON with --json.
 From your own machine: ssh HOST clusteria status
 Log in as USER+gpu1 or USER+gpu1/2 to land on a machine or slot of your choice.
 A reservation made by an editor or by scp has no password until you ask for one: clusteria password
@@ -83,9 +88,14 @@ clusteria : réservez un conteneur sur une machine GPU et travaillez-y.
   clusteria release            rendre la vôtre ; tout ce qui n'est pas dans /storage est supprimé
   clusteria password           un nouveau mot de passe de réservation (SSH, JupyterLab) ; l'ancien expire
   clusteria menu               le menu (nécessite un terminal)
+  clusteria key add            ajouter une clé publique : cat ~/.ssh/id_ed25519.pub | ssh HÔTE clusteria key add
+  clusteria key list           vos clés ; clusteria key remove EMPREINTE
+  clusteria password --account changer le mot de passe de votre compte
+  clusteria totp               un second facteur pour votre mot de passe
+  clusteria charter            la charte ; clusteria accept l'accepte
   clusteria help               cette page
 
-status, machines, reserve, password et release écrivent du JSON avec --json.
+status, machines, reserve, release, password et key écrivent du JSON avec --json.
 Depuis votre machine : ssh HÔTE clusteria status
 Connectez-vous en UTILISATEUR+gpu1 ou UTILISATEUR+gpu1/2 pour choisir la machine ou la place.
 Une réservation faite par un éditeur ou par scp n'a pas de mot de passe avant : clusteria password

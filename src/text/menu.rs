@@ -75,6 +75,10 @@ pub enum Menu<'a> {
     KeyDirect,
     KeyQuit,
     KeyCancel,
+    CharterHeading,
+    KeyAccept,
+    KeyRefuse,
+    KeyScroll,
 }
 
 impl Say for Menu<'_> {
@@ -138,6 +142,10 @@ impl Menu<'_> {
             Self::KeyDirect => "1-9 at once".to_owned(),
             Self::KeyQuit => "q quit".to_owned(),
             Self::KeyCancel => "Esc cancel".to_owned(),
+            Self::CharterHeading => "Before you work here, please read and accept:".to_owned(),
+            Self::KeyAccept => "a accept".to_owned(),
+            Self::KeyRefuse => "q leave".to_owned(),
+            Self::KeyScroll => "↑↓ read".to_owned(),
         }
     }
 
@@ -200,6 +208,10 @@ impl Menu<'_> {
             Self::KeyDirect => "1-9 d'un coup".to_owned(),
             Self::KeyQuit => "q quitter".to_owned(),
             Self::KeyCancel => "Échap annuler".to_owned(),
+            Self::CharterHeading => "Avant de travailler ici, lisez et acceptez :".to_owned(),
+            Self::KeyAccept => "a accepter".to_owned(),
+            Self::KeyRefuse => "q partir".to_owned(),
+            Self::KeyScroll => "↑↓ lire".to_owned(),
         }
     }
 }

@@ -5,9 +5,13 @@
 
 use std::time::Duration;
 
+pub mod account;
+pub mod admin;
 pub mod agent;
 pub mod door;
+pub mod login;
 pub mod menu;
+pub mod qr;
 pub mod refusal;
 pub mod session;
 

@@ -108,6 +108,10 @@ impl Say for Refused<'_> {
                     format!("Pas de nouvelles réservations pour l'instant : {detail}. Ce qui tourne continue ; prévenez l'administrateur"),
                 )
             }
+            Refusal::CharterNotAccepted => lang.pick(
+                "You have not accepted the charter yet. Log in with a terminal (ssh -t) and read it there, or: ssh HOST clusteria charter, then ssh HOST clusteria accept".into(),
+                "Vous n'avez pas encore accepté la charte. Connectez-vous avec un terminal (ssh -t) pour la lire, ou : ssh HÔTE clusteria charter, puis ssh HÔTE clusteria accept".into(),
+            ),
             Refusal::ShuttingDown => lang.pick(
                 "The gateway is restarting. Try again in a few seconds; what runs goes on".into(),
                 "La passerelle redémarre. Réessayez dans quelques secondes ; ce qui tourne continue".into(),

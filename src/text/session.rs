@@ -39,6 +39,8 @@ pub enum Line<'a> {
     NeedsTerminal,
     /// Too many connections of one user.
     TooManyConnections,
+    /// To somebody who has typed a password and has no key.
+    KeyTip,
 }
 
 impl Say for Line<'_> {
@@ -71,6 +73,10 @@ impl Say for Line<'_> {
             Self::NeedsTerminal => lang.pick(
                 "The menu needs a terminal: ssh -t".into(),
                 "Le menu a besoin d'un terminal : ssh -t".into(),
+            ),
+            Self::KeyTip => lang.pick(
+                "To log in without a password, once: cat ~/.ssh/id_ed25519.pub | ssh HOST clusteria key add".into(),
+                "Pour vous connecter sans mot de passe, une fois : cat ~/.ssh/id_ed25519.pub | ssh HÔTE clusteria key add".into(),
             ),
             Self::TooManyConnections => lang.pick(
                 "You have too many connections open: close some and try again".into(),

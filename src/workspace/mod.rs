@@ -12,8 +12,10 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::audit::{Audit, Event};
 use crate::auth::Identity;
 use crate::bridge::AgentAddress;
+use crate::charter::Charter;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::error_chain::in_full;
@@ -23,6 +25,7 @@ use crate::reservation::{
 };
 use crate::store::{Ledger, StoreError};
 
+mod admin;
 mod close;
 mod lease;
 mod open;
@@ -42,6 +45,8 @@ struct Inner {
     config: Arc<Config>,
     desk: Arc<Desk>,
     ledger: Ledger,
+    charter: Charter,
+    audit: Audit,
     engines: BTreeMap<MachineName, Arc<dyn Engine>>,
     /// Rung by an engine's events, heard by its machine's watcher.
     bells: BTreeMap<MachineName, Arc<Notify>>,
@@ -62,6 +67,8 @@ impl Workspaces {
         config: Arc<Config>,
         ledger: Ledger,
         engines: BTreeMap<MachineName, Arc<dyn Engine>>,
+        charter: Charter,
+        audit: Audit,
     ) -> Result<Self, StoreError> {
         let mut book = Book::new(config.cluster.name.clone(), plans(&config), "it has not been asked yet");
         for ended in ledger.last_ends()? {
@@ -70,10 +77,15 @@ impl Workspaces {
         for reservation in ledger.open_reservations()? {
             book.adopt(reservation);
         }
+        for machine in ledger.draining()? {
+            book.set_draining(&machine, true);
+        }
         let inner = Inner {
             config,
             desk: Arc::new(Desk::new(book)),
             ledger,
+            charter,
+            audit,
             bells: engines.keys().map(|machine| (machine.clone(), Arc::default())).collect(),
             engines,
             starts: Mutex::default(),
@@ -116,6 +128,7 @@ impl Workspaces {
         if self.inner.stopping.is_cancelled() {
             return Err(Refusal::ShuttingDown);
         }
+        self.check_charter(who.user())?;
         let claim = Claim {
             user: who.user().clone(),
             target,
@@ -137,13 +150,19 @@ impl Workspaces {
     /// The user's live reservation, if it satisfies the target.
     ///
     /// # Errors
-    /// [`Refusal::HoldsAnother`]
+    /// [`Refusal::HoldsAnother`], [`Refusal::CharterNotAccepted`]
     pub fn lease(&self, user: &UserName, target: &Target) -> Result<Option<Lease>, Refusal> {
+        self.check_charter(user)?;
         let Some(mine) = self.inner.desk.read(|book| book.of(user).cloned()) else { return Ok(None) };
         if !target.matches(&mine.slot) {
             return Err(Refusal::HoldsAnother { slot: mine.slot, deadline: mine.deadline });
         }
         Ok(Some(self.inner.lease_of(mine)))
+    }
+
+    /// Here, because every way to a container passes here.
+    fn check_charter(&self, user: &UserName) -> Result<(), Refusal> {
+        if self.inner.charter.is_accepted(user) { Ok(()) } else { Err(Refusal::CharterNotAccepted) }
     }
 
     /// The way to a reservation's container.
@@ -212,6 +231,13 @@ impl Inner {
         if let Some(ended) = ended {
             tracing::info!(reservation = %id, user = %ended.user, slot = %ended.slot, reason = %ended.reason,
                 detail = ended.detail.as_deref().unwrap_or_default(), "ended");
+            self.audit.note(Event::Ended {
+                user: ended.user.clone(),
+                slot: ended.slot.clone(),
+                reservation: id.clone(),
+                reason: ended.reason,
+                detail: ended.detail.as_deref().map(crate::text::printable),
+            });
             self.remove_run_dir(id).await;
             self.save_end(ended).await;
         }

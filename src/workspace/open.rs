@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 use super::lease::{Container, Lease, Start};
 use super::{Inner, close};
 use crate::agent::protocol::{Account, AgentConfig, CONFIG_NAME, FAILURE_NAME};
+use crate::audit::Event;
 use crate::auth::{Identity, ReservationPassword};
 use crate::bridge;
 use crate::config::Slot;
@@ -38,6 +39,12 @@ impl Inner {
         password: Option<ReservationPassword>,
     ) -> Lease {
         let (told, start) = watch::channel(Start::Working(None));
+        self.audit.note(Event::Claimed {
+            user: reservation.user.clone(),
+            slot: reservation.slot.clone(),
+            reservation: reservation.id.clone(),
+            deadline: reservation.deadline,
+        });
         self.starts
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -67,6 +74,11 @@ async fn run(inner: Arc<Inner>, opening: Opening, told: watch::Sender<Start>) {
     let said = match outcome {
         Ok(()) if ready => {
             tracing::info!(reservation = %id, user = %reservation.user, slot = %reservation.slot, "active");
+            inner.audit.note(Event::Ready {
+                user: reservation.user.clone(),
+                slot: reservation.slot.clone(),
+                reservation: id,
+            });
             Start::Ready
         }
         Ok(()) => {

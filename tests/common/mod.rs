@@ -15,6 +15,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 pub mod browser;
+pub mod raw;
 pub mod terminal;
 
 pub const IMAGE: &str = "clusteria/try:1";
@@ -51,6 +52,7 @@ pub struct Plan {
     pub bound_to: Option<&'static str>,
     /// More lines, by section: they replace nothing, so name keys that are not set here.
     pub ssh: &'static str,
+    pub auth: &'static str,
     pub container: &'static str,
     pub reservation: &'static str,
     pub slot: &'static str,
@@ -69,6 +71,7 @@ impl Default for Plan {
             users: &["ada", "bob"],
             bound_to: None,
             ssh: "",
+            auth: "",
             container: "",
             reservation: "",
             slot: "",
@@ -124,6 +127,9 @@ impl Cluster {
              runtime = \"run\"\n\n{more}\n",
             self.name, self.port
         );
+        if !plan.auth.is_empty() {
+            write!(text, "[auth]\n{}\n\n", plan.auth).unwrap();
+        }
         for (index, slots) in plan.slots.iter().enumerate() {
             write!(text, "[[machine]]\nname = \"gpu{}\"\nengine = \"{}\"\n", index + 1, plan.engine).unwrap();
             for _ in 0..*slots {

@@ -15,13 +15,26 @@ pub struct Terminal {
 impl Terminal {
     /// Runs `ssh` in a terminal of this size. The terminal stays after ssh has ended.
     pub fn ssh(cluster: &Cluster, login: &str, columns: u16, rows: u16, environment: &str) -> Self {
+        Self::ssh_words(cluster, login, columns, rows, environment, "", "")
+    }
+
+    /// The same with more options, and a command.
+    pub fn ssh_words(
+        cluster: &Cluster,
+        login: &str,
+        columns: u16,
+        rows: u16,
+        environment: &str,
+        options: &str,
+        words: &str,
+    ) -> Self {
         let socket = format!("ct-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let user = login.split('+').next().unwrap();
         let script = cluster.path(&format!("{socket}.sh"));
         let line = cluster.ssh_line(user);
         std::fs::write(
             &script,
-            format!("unset LANG LC_ALL\n{environment} {line} -o SendEnv='LANG LC_*' {login}@127.0.0.1\necho \"[ssh ended: $?]\"\nexec sleep 600\n"),
+            format!("unset LANG LC_ALL\n{environment} {line} -o SendEnv='LANG LC_*' {options} {login}@127.0.0.1 {words}\necho \"[ssh ended: $?]\"\nexec sleep 600\n"),
         )
         .unwrap();
         let terminal = Self { socket };

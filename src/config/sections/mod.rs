@@ -1,15 +1,20 @@
 //! One reader for each section. A reader always gives a value: after a reported problem it is a stand-in
 //! that nobody sees, because then the whole file is refused.
 
+mod audit;
 mod auth;
 mod cluster;
 mod container;
 mod image;
+mod ldap;
 mod machine;
 mod mount;
 mod reservation;
 mod ssh;
 mod store;
+mod tailnet;
+mod throttle;
+mod totp;
 
 use std::path::Path;
 
@@ -20,22 +25,28 @@ use super::table::{Section, Table};
 pub(super) const ROOT: Section = Section {
     title: "",
     key: "",
-    keys: &["cluster", "ssh", "auth", "reservation", "container", "mount", "machine", "store"],
-    later: &["web", "metrics", "audit"],
+    keys: &["cluster", "ssh", "auth", "reservation", "container", "mount", "machine", "store", "audit"],
+    later: &["web", "metrics"],
 };
 
 /// Every section with keys of its own.
-pub(super) const SECTIONS: [&Section; 10] = [
+pub(super) const SECTIONS: [&Section; 16] = [
     &cluster::CLUSTER,
     &ssh::SSH,
     &ssh::LISTEN,
+    &cluster::CHARTER,
     &auth::AUTH,
+    &ldap::LDAP,
+    &tailnet::TAILNET,
+    &throttle::THROTTLE,
+    &totp::TOTP,
     &reservation::RESERVATION,
     &container::CONTAINER,
     &mount::MOUNT,
     &machine::MACHINE,
     &machine::SLOT,
     &store::STORE,
+    &audit::AUDIT,
 ];
 
 /// The section that has this key.
@@ -45,14 +56,15 @@ pub(super) fn section_with(key: &str) -> Option<&'static str> {
 
 /// The whole file.
 pub(super) fn config(root: &mut Table<'_, '_>, folder: &Path) -> Config {
-    let cluster = root.section(&cluster::CLUSTER, cluster::cluster);
+    let cluster = root.section(&cluster::CLUSTER, |table| cluster::cluster(table, folder));
     let auth = root.section(&auth::AUTH, |table| auth::auth(table, folder));
     let reservation = root.section(&reservation::RESERVATION, reservation::reservation);
     let container = root.section(&container::CONTAINER, container::container);
     let store = root.section(&store::STORE, |table| store::store(table, folder));
+    let audit = root.section(&audit::AUDIT, |table| audit::audit(table, folder));
     let machines = machine::machines(root, &container.limits);
     let ssh = root.section(&ssh::SSH, |table| ssh::ssh(table, folder, &machines));
     let private = mount::private_paths(&ssh, &store, &machines);
     let mounts = mount::mounts(root, &private);
-    Config { cluster, ssh, auth, reservation, container, mounts, machines, store }
+    Config { cluster, ssh, auth, reservation, container, mounts, machines, store, audit }
 }

@@ -7,22 +7,15 @@ fn what_is_not_built_yet_is_said_to_be_so() {
     for (section, line) in [
         ("[web]", "listen = \"127.0.0.1:80\""),
         ("[metrics]", "listen = \"127.0.0.1:80\""),
-        ("[audit]", "path = \"audit.jsonl\""),
-        ("[auth.ldap]", "url = \"ldaps://example.org\""),
-        ("[auth.tailnet]", ""),
-        ("[auth.throttle]", ""),
-        ("[auth]", "methods = [\"publickey\", \"tailnet\"]"),
+        ("[audit]", "record = true"),
         ("[reservation]", "hold = \"5m\""),
         ("[reservation]", "per_user = 2"),
-        ("[cluster]", "charter = \"charter.txt\""),
         ("[[machine]]", "engine = \"tcp://gpu2:2376\""),
         ("[[machine]]", "engine = \"ssh://gpu2\""),
         ("[[machine]]", "agent = \"tls\""),
     ] {
         refused(&with(section, line), "not supported by this version of clusteria");
     }
-    refused(&with("[auth.ldap]", ""), "[auth.ldap] is not");
-    refused(&with("[cluster]", "charter = \"x\""), "[cluster] charter is not");
 }
 
 #[test]
@@ -92,6 +85,46 @@ fn methods_are_known_and_there_once() {
     refused(&with("[auth]", "methods = []"), "nobody could log in");
     refused(&with("[auth]", "methods = [\"publickey\", \"publickey\"]"), "is there twice");
     refused(&with("[auth]", "methods = [\"kerberos\"]"), "is not a method");
+    refused(&with("[auth]", "methods = [\"ldap\"]"), "is not a method of its own");
+    refused(&with("[auth]", "methods = [\"tailnet\"]"), "[auth.tailnet] domains is required");
+}
+
+#[test]
+fn directories_are_found_one_way_and_never_in_the_clear() {
+    let ldap = |lines: &str| with("[auth.ldap]", lines);
+    let urls = "urls = [\"ldaps://a.example.org\"]\n";
+    let base = "base = \"dc=example\"\n";
+    refused(&ldap(base), "[auth.ldap] urls is required");
+    refused(&ldap(urls), "neither user_dn");
+    refused(&ldap(&format!("{urls}{base}user_dn = \"uid={{user}}\"")), "write one of user_dn");
+    refused(&ldap(&format!("{urls}user_dn = \"uid=ada\"")), "does not have {user} once");
+    refused(&ldap(&format!("{urls}{base}bind_dn = \"cn=x\"")), "go together");
+    refused(&ldap(&format!("{urls}{base}key_attribute = \"a)(b\"")), "is not an attribute");
+    for url in ["http://x", "ldaps://", "ldap://a/dc=x", "ldap1.example.org"] {
+        refused(&ldap(&format!("urls = [\"{url}\"]\n{base}")), "is not a directory's address");
+    }
+    let found = parse(&ldap(&format!("{urls}{base}"))).unwrap().auth.ldap.unwrap();
+    assert_eq!(found.key_attribute, "sshPublicKey");
+}
+
+#[test]
+fn who_is_who_on_the_tailnet_is_said_clearly() {
+    let tailnet = |line: &str| with("[auth.tailnet]", line);
+    refused(&tailnet("domains = [\"@example.org\"]"), "is not a domain");
+    refused(&tailnet("users = { \"a@b\" = \"Ada L\" }"), "is not a user name");
+    refused(&tailnet("timeout = \"1m\""), "out of range");
+    let users = parse(&tailnet("users = { \"a@b\" = \"ada\" }")).unwrap().auth.tailnet.users;
+    assert_eq!(users, [("a@b".to_owned(), "ada".parse().unwrap())]);
+}
+
+#[test]
+fn waits_second_factors_and_charters_are_checked() {
+    refused(&with("[auth.throttle]", "free = 0"), "0 is out of range");
+    refused(&with("[auth.throttle]", "max_delay = \"1d\""), "out of range");
+    refused(&with("[auth.totp]", "required = \"students\""), "is none of");
+    refused(&with("[auth.totp]", "after = []"), "nobody is ever asked");
+    refused(&with("[cluster]", "charter = { en = \"a.md\" }"), "[cluster] charter fr is required");
+    refused(&with("[audit]", "path = 1"), "it must be a string");
 }
 
 #[test]
