@@ -12,6 +12,7 @@ mod descriptors;
 mod dial;
 pub mod door;
 mod end;
+mod jupyter;
 mod listen;
 mod modes;
 mod own_path;

@@ -83,6 +83,13 @@ pub enum Request {
         /// One printable line.
         words: String,
     },
+    /// From now on this opens JupyterLab. Answered with [`Reply::Done`].
+    SetPassword {
+        /// Of the reservation's password: argon2id in PHC format.
+        hash: String,
+    },
+    /// How does JupyterLab do? Answered with [`Reply::Jupyter`].
+    Jupyter,
 }
 
 /// Where to listen in the container.
@@ -190,6 +197,26 @@ pub enum Reply {
         /// The TCP port, or 0.
         port: u16,
     },
+    /// To [`Request::Jupyter`].
+    Jupyter(JupyterState),
+}
+
+/// How JupyterLab does in a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JupyterState {
+    /// It is not wanted (`jupyter = false`).
+    Off,
+    /// The image has none.
+    Missing,
+    /// It has been started and does not answer yet.
+    Starting,
+    /// It answers on the container's `127.0.0.1:8888`.
+    Running,
+    /// It has ended, and is started again soon.
+    Failed {
+        /// In its own last words.
+        why: String,
+    },
 }
 
 /// Why the agent refused.
@@ -285,6 +312,12 @@ pub struct AgentConfig {
     pub warnings_ms: Vec<u64>,
     /// Milliseconds from SIGTERM to SIGKILL at the deadline.
     pub grace_ms: u64,
+    /// Start JupyterLab where the image has it.
+    #[serde(default)]
+    pub jupyter: bool,
+    /// What opens it, argon2id in PHC format: the reservation's password. Without it nobody gets in.
+    #[serde(default)]
+    pub password: Option<String>,
 }
 
 /// The user inside the container.

@@ -13,6 +13,7 @@ use super::account::{self, User};
 use super::clock::Deadline;
 use super::door::Door;
 use super::end::{End, Why};
+use super::jupyter::Jupyter;
 use super::protocol::{AgentConfig, CONFIG_NAME, FAILURE_NAME, SOCKET_NAME};
 use super::reaper::Reaper;
 use super::serve::{self, Agent};
@@ -79,6 +80,10 @@ fn start(directory: &Path) -> Result<std::convert::Infallible, RunError> {
             agent.end.begin(&agent, Why::Stopped, agent.grace());
         }
     })?;
+    if agent.config.jupyter {
+        let agent = agent.clone();
+        named("jupyter", move || Jupyter::keep(&agent))?;
+    }
     let inner = agent.clone();
     named("door", move || Door::listen(&inner))?;
     let listener = bind(&directory.join(SOCKET_NAME)).map_err(RunError::Listen)?;
@@ -93,6 +98,7 @@ impl Agent {
             reaper: Reaper::default(),
             terminals: Terminals::default(),
             door: Door::default(),
+            jupyter: Jupyter::default(),
             accepted: Accepted::default(),
             end: End::default(),
             conversations: std::sync::atomic::AtomicUsize::new(0),

@@ -14,6 +14,7 @@ use super::accepted::Accepted;
 use super::account::User;
 use super::door::Door;
 use super::end::{End, Why};
+use super::jupyter::{self, Jupyter};
 use super::protocol::{
     AgentConfig, Control, FrameError, MAX_FRAME, MAX_REQUEST, PREAMBLE, RefusedKind, Reply, Request, Spawn,
     VERSION, read_frame,
@@ -36,6 +37,7 @@ pub(super) struct Agent {
     pub(super) reaper: Reaper,
     pub(super) terminals: Terminals,
     pub(super) door: Door,
+    pub(super) jupyter: Jupyter,
     pub(super) accepted: Accepted,
     pub(super) end: End,
     pub(super) conversations: AtomicUsize,
@@ -134,6 +136,11 @@ fn answer(agent: &Agent, stream: UnixStream, request: Request) {
             let gone = || io::Error::new(io::ErrorKind::NotFound, "that connection is gone");
             hand_over(&stream, agent.accepted.take(token).ok_or_else(gone));
         }
+        Request::SetPassword { hash } => match jupyter::set_password(&agent.user, &hash) {
+            Ok(()) => send(Reply::Done),
+            Err(e) => refuse(&stream, RefusedKind::Malformed, &e.to_string()),
+        },
+        Request::Jupyter => send(Reply::Jupyter(agent.jupyter.state())),
         Request::Stop { grace_ms } => {
             send(Reply::Done);
             agent.end.begin(agent, Why::Stopped, Duration::from_millis(grace_ms));

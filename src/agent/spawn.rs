@@ -77,7 +77,7 @@ fn sftp_server() -> Command {
     own
 }
 
-fn environment(command: &mut Command, user: &User) {
+pub(super) fn environment(command: &mut Command, user: &User) {
     let account = &user.account;
     let path = std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.into());
     command
@@ -139,7 +139,7 @@ fn on_terminal(agent: &Agent, mut command: Command, wanted: &Spawn, asked: &Pty)
 }
 
 /// Between fork and exec: a session of its own, the terminal, and the user's rights.
-fn prepare(command: &mut Command, user: &User, has_terminal: bool) {
+pub(super) fn prepare(command: &mut Command, user: &User, has_terminal: bool) {
     let (uid, gid, groups) = (user.account.uid, user.account.gid, user.groups.clone());
     let check = |result: libc::c_long| if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) };
     let become_user = move || {

@@ -27,9 +27,12 @@ pub mod hasher;
 mod own;
 pub mod password;
 pub mod permissions;
+pub mod reservation_password;
 pub mod tailnet;
 pub mod throttle;
 pub mod totp;
+
+pub use reservation_password::ReservationPassword;
 
 pub use own::{MAX_PASSWORD, OwnError, PasswordChange, check_new as check_new_password};
 
@@ -412,21 +415,32 @@ impl Authenticator {
             Some(user) => self.inner.find(user).await?,
             None => None,
         };
-        let hash = record.as_ref().and_then(|record| record.password.clone());
-        let has_hash = hash.is_some();
-        let hash = hash.unwrap_or_else(|| self.inner.decoy.to_string());
-        let typed = password.to_owned();
-        let right = self.inner.hasher.run(lane, move || password::verify(&typed, &hash)).await;
-        let right = right.map_err(|_| Why(Denial::Busy, "too many logins at once"))?;
+        let own = record.as_ref().and_then(|record| record.password.clone());
+        let has_own = own.is_some();
+        let lent = self.inner.reservation_password(user.clone()).await;
+        let right = self.opens(password.to_owned(), [own, lent], lane).await?;
         match (record, user) {
             // Also of somebody from the directory whom an administrator has given a password: they must still be in it.
-            (Some(_), Some(user)) if has_hash && right => self.account(&user).await,
-            (Some(record), _) if record.origin == Origin::Local || has_hash => {
+            (Some(_), Some(user)) if right => self.account(&user).await,
+            (Some(record), _) if record.origin == Origin::Local || has_own => {
                 Err(Why(Denial::Wrong, "wrong password"))
             }
             (record, Some(user)) => self.check_in_directory(record, &user, password).await,
             (None | Some(_), None) => Err(Why(Denial::Wrong, UNKNOWN)),
         }
+    }
+
+    /// Does the password fit one of these? All are tried, with the decoy where there is none: neither
+    /// who exists, nor who has a reservation, nor which one fitted shows in the time it takes.
+    async fn opens(&self, password: String, hashes: [Option<String>; 2], lane: Lane) -> Result<bool, Why> {
+        let decoy = self.inner.decoy.clone();
+        let work = move || {
+            hashes.iter().fold(false, |opened, hash| {
+                let fits = password::verify(&password, hash.as_deref().unwrap_or(&decoy));
+                opened | (fits && hash.is_some())
+            })
+        };
+        self.inner.hasher.run(lane, work).await.map_err(|_| Why(Denial::Busy, "too many logins at once"))
     }
 
     async fn check_in_directory(
@@ -553,6 +567,15 @@ const UNKNOWN: &str = "no such user";
 impl Inner {
     fn throttle(&self) -> std::sync::MutexGuard<'_, Throttle> {
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The hash of the user's live reservation; an impossible name costs the same look-up.
+    async fn reservation_password(&self, user: Option<UserName>) -> Option<String> {
+        let found = self.ledger.run(move |l| match &user {
+            Some(user) => l.live_password(user, Timestamp::now()),
+            None => Ok(None),
+        });
+        logged(found.await).flatten()
     }
 
     fn now(&self) -> Duration {

@@ -7,7 +7,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 /// Hashing failed.
 #[derive(Debug, thiserror::Error)]
 #[error("the password cannot be hashed: {0}")]
-pub struct HashError(String);
+pub struct HashError(pub(super) String);
 
 /// OWASP's second recommendation: 19 MiB, two passes, one lane.
 fn argon2() -> Argon2<'static> {

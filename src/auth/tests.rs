@@ -57,6 +57,35 @@ async fn only_the_right_password_of_the_right_user_opens() {
 }
 
 #[tokio::test]
+async fn a_reservations_password_opens_beside_the_accounts_own_until_it_ends() {
+    use crate::reservation::{Reservation, ReservationId, State};
+    let f = fixture(&rules());
+    let now = Timestamp::now();
+    let reservation = |user: &str| Reservation {
+        id: ReservationId::new(),
+        user: user.parse().unwrap(),
+        slot: "gpu1/1".parse().unwrap(),
+        started: now,
+        deadline: now + Duration::from_secs(3600),
+        state: State::Active,
+    };
+    let lent = ReservationPassword::generate().unwrap();
+    let (adas, offs) = (reservation("ada"), reservation("off"));
+    for one in [&adas, &offs] {
+        f.ledger.note_reservation(one).unwrap();
+        f.ledger.set_reservation_password(&one.id, &lent.hash().unwrap()).unwrap();
+    }
+    assert!(is_in(&f.auth.password(who("ada"), lent.reveal()).await, "ada"));
+    assert!(is_in(&f.auth.password(who("ada"), "right").await, "ada"));
+    for name in ["bob", "off"] {
+        assert!(matches!(f.auth.password(who(name), lent.reveal()).await, Login::Out(_)), "{name}");
+    }
+    f.ledger.forget_reservation_password(&adas.id).unwrap();
+    assert!(matches!(f.auth.password(who("ada"), lent.reveal()).await, Login::Out(Denial::Wrong)));
+    assert!(is_in(&f.auth.password(who("ada"), "right").await, "ada"));
+}
+
+#[tokio::test]
 async fn a_key_opens_its_own_account_only() {
     let f = fixture(&rules());
     let key = |fingerprint: &str| KeyRecord {

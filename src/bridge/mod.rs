@@ -9,7 +9,9 @@ use std::time::Duration;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
-use crate::agent::protocol::{Control, Event, FrameError, MAX_FRAME, RefusedKind, Reply, Request, Spawn};
+use crate::agent::protocol::{
+    Control, Event, FrameError, JupyterState, MAX_FRAME, RefusedKind, Reply, Request, Spawn,
+};
 
 mod frames;
 mod link;
@@ -25,6 +27,8 @@ pub use stream::FdStream;
 const REPLY_LIMIT: Duration = Duration::from_secs(25);
 /// A control frame waits no longer than this for a stuck agent.
 const CONTROL_LIMIT: Duration = Duration::from_secs(10);
+/// So much of why JupyterLab does not run, in characters.
+const JUPYTER_WORDS: usize = 300;
 
 /// Where a container's agent is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,6 +223,17 @@ pub async fn stop(address: &AgentAddress, grace: Duration) -> Result<(), BridgeE
     }
 }
 
+/// Tells what opens JupyterLab from now on: an argon2id hash.
+///
+/// # Errors
+/// [`BridgeError`]
+pub async fn set_password(address: &AgentAddress, hash: String) -> Result<(), BridgeError> {
+    match request(address, &Request::SetPassword { hash }).await?.1 {
+        Reply::Done => Ok(()),
+        other => Err(unexpected(other)),
+    }
+}
+
 /// Says something on every terminal in the container.
 ///
 /// # Errors
@@ -226,6 +241,21 @@ pub async fn stop(address: &AgentAddress, grace: Duration) -> Result<(), BridgeE
 pub async fn say(address: &AgentAddress, words: &str) -> Result<(), BridgeError> {
     match request(address, &Request::Say { words: words.to_owned() }).await?.1 {
         Reply::Done => Ok(()),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// How does JupyterLab do? Its words are printable.
+///
+/// # Errors
+/// [`BridgeError`]
+pub async fn jupyter(address: &AgentAddress) -> Result<JupyterState, BridgeError> {
+    match request(address, &Request::Jupyter).await?.1 {
+        Reply::Jupyter(JupyterState::Failed { why }) => {
+            let why = crate::text::printable(&why).chars().take(JUPYTER_WORDS).collect();
+            Ok(JupyterState::Failed { why })
+        }
+        Reply::Jupyter(state) => Ok(state),
         other => Err(unexpected(other)),
     }
 }

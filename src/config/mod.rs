@@ -250,6 +250,8 @@ pub struct Container {
     pub limits: Limits,
     /// Variables set in every container.
     pub env: Vec<(String, String)>,
+    /// Start JupyterLab where the image has it.
+    pub jupyter: bool,
 }
 
 /// What a container may use.

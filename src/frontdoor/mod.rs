@@ -16,11 +16,12 @@ use crate::text::door::{Door, slot_state};
 use crate::text::refusal::Refused;
 use crate::text::session::{Line, moment};
 use crate::text::{Lang, Say, printable};
-use crate::workspace::Workspaces;
+use crate::workspace::{Container, Workspaces};
 
 pub mod admin;
 mod admin_words;
 pub mod inside;
+mod jupyter;
 pub mod local;
 mod own;
 mod words;
@@ -158,7 +159,8 @@ async fn about_reservations(
     match command {
         Command::Reserve { target, json } => reserve(workspaces, caller, target, json, lang).await,
         Command::Release { json } => release(workspaces, user, json, lang),
-        Command::Status { json } => Ok(status(workspaces, user, json, lang)),
+        Command::Status { json } => Ok(status(workspaces, user, json, lang).await),
+        Command::Password { json } => password(workspaces, caller, json, lang).await,
         _ => Err(Refusal::NothingReserved),
     }
 }
@@ -178,7 +180,13 @@ fn facts(reservation: &Reservation, now: Timestamp) -> serde_json::Value {
     })
 }
 
-fn status(workspaces: &Workspaces, user: &UserName, as_json: bool, lang: Lang) -> Answer {
+fn add_fact(facts: &mut serde_json::Value, name: &str, value: serde_json::Value) {
+    if let Some(facts) = facts.as_object_mut() {
+        facts.insert(name.to_owned(), value);
+    }
+}
+
+async fn status(workspaces: &Workspaces, user: &UserName, as_json: bool, lang: Lang) -> Answer {
     let now = Timestamp::now();
     let (mine, last) = workspaces.desk().read(|book| (book.of(user).cloned(), book.last_of(user).cloned()));
     if as_json {
@@ -186,13 +194,19 @@ fn status(workspaces: &Workspaces, user: &UserName, as_json: bool, lang: Lang) -
             json!({ "id": ended.id, "slot": ended.slot, "ended": ended.at, "reason": ended.reason,
                 "detail": ended.detail })
         });
-        let mine = mine.map(|r| facts(&r, now));
+        let mine = match mine {
+            Some(r) => Some(jupyter::add_facts(workspaces, &r, facts(&r, now)).await),
+            None => None,
+        };
         return Answer::out(json!({ "user": user, "reservation": mine, "last": last }).to_string());
     }
     Answer::out(match mine {
         Some(r) => {
-            Door::Holding { slot: &r.slot, state: r.state, left: r.left(now), until: &moment(r.deadline) }
-                .say(lang)
+            let until = moment(r.deadline);
+            let holding = Door::Holding { slot: &r.slot, state: r.state, left: r.left(now), until: &until };
+            let mut lines = vec![holding.say(lang)];
+            lines.extend(jupyter::lines(workspaces, &r, lang).await);
+            lines.join("\n")
         }
         None => {
             let mut text = Door::Nothing.say(lang);
@@ -243,14 +257,40 @@ async fn reserve(
         Caller::Inside(user) => workspaces.lease(user, &target)?.ok_or(Refusal::NothingReserved)?,
         Caller::Host => return Err(Refusal::NothingReserved),
     };
-    let reservation = lease.ready().await?.reservation;
+    let Container { reservation, password, .. } = lease.ready().await?;
     let now = Timestamp::now();
     if as_json {
-        return Ok(Answer::out(facts(&reservation, now).to_string()));
+        let mut facts = facts(&reservation, now);
+        if let Some(password) = &password {
+            add_fact(&mut facts, "password", password.reveal().into());
+        }
+        return Ok(Answer::out(facts.to_string()));
     }
     let until = moment(reservation.deadline);
     let said = Door::Reserved { slot: &reservation.slot, left: reservation.left(now), until: &until };
-    Ok(Answer::out(said.say(lang)))
+    let mut lines = vec![said.say(lang)];
+    lines.extend(password.map(|password| Line::Password(&password).say(lang)));
+    Ok(Answer::out(lines.join("\n")))
+}
+
+/// Only for somebody who has proved who they are: what runs in a container has not.
+async fn password(
+    workspaces: &Workspaces,
+    caller: &Caller,
+    as_json: bool,
+    lang: Lang,
+) -> Result<Answer, Refusal> {
+    let Caller::Client { who, .. } = caller else {
+        let text = Door::PasswordOutsideOnly.say(lang);
+        return Ok(Answer { stderr: text + "\n", status: 1, ..Answer::default() });
+    };
+    let (reservation, password) = workspaces.renew_password(who.user()).await?;
+    tracing::info!(user = %reservation.user, reservation = %reservation.id, "new reservation password");
+    if as_json {
+        let facts = json!({ "id": reservation.id, "password": password.reveal() });
+        return Ok(Answer::out(facts.to_string()));
+    }
+    Ok(Answer::out(Line::Password(&password).say(lang)))
 }
 
 fn release(workspaces: &Workspaces, user: &UserName, as_json: bool, lang: Lang) -> Result<Answer, Refusal> {

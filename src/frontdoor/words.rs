@@ -29,6 +29,11 @@ pub enum Command {
         /// As JSON.
         json: bool,
     },
+    /// `password`: a new one for the reservation
+    Password {
+        /// As JSON.
+        json: bool,
+    },
     /// `release`
     Release {
         /// As JSON.
@@ -117,6 +122,7 @@ pub fn parse(words: &[String]) -> Result<Command, UsageError> {
         ["reserve"] => Command::Reserve { target: Target::Any, json },
         ["reserve", target] => Command::Reserve { target: target.parse().map_err(|_| odd(target))?, json },
         ["key", words @ ..] => Command::Key { key: key(words)?, json },
+        ["password"] => Command::Password { json },
         ["password", "--account"] => Command::AccountPassword,
         ["totp"] => Command::Totp(TotpCommand::Begin),
         ["totp", "off", code] => Command::Totp(TotpCommand::Off((*code).to_owned())),
@@ -125,7 +131,7 @@ pub fn parse(words: &[String]) -> Result<Command, UsageError> {
         ["accept"] => Command::Accept,
         ["admin", words @ ..] => Command::Admin { admin: admin_words::parse(words)?, json },
         [known, .., last] if is_command(known) => return Err(odd(last)),
-        [later @ ("queue" | "password" | "ssh-config"), ..] => {
+        [later @ ("queue" | "ssh-config"), ..] => {
             return Err(UsageError::NotYet((*later).into()));
         }
         [other, ..] => return Err(UsageError::Unknown((*other).to_owned())),
@@ -134,7 +140,8 @@ pub fn parse(words: &[String]) -> Result<Command, UsageError> {
 }
 
 fn is_command(word: &str) -> bool {
-    let commands = ["help", "menu", "status", "machines", "release", "reserve", "totp", "charter", "accept"];
+    let commands =
+        ["help", "menu", "status", "machines", "release", "reserve", "password", "totp", "charter", "accept"];
     commands.contains(&word)
 }
 
@@ -214,6 +221,7 @@ mod tests {
         );
         assert_eq!(parse(&words("clusteria")), Ok(Command::Help));
         assert_eq!(parse(&words("clusteria status")), Ok(Command::Status { json: false }));
+        assert_eq!(parse(&words("clusteria password --json")), Ok(Command::Password { json: true }));
         assert_eq!(parse(&words("clusteria reserve GPU")), Err(UsageError::Odd("GPU".into())));
         assert_eq!(parse(&words("clusteria release now")), Err(UsageError::Odd("now".into())));
         assert_eq!(parse(&words("clusteria queue")), Err(UsageError::NotYet("queue".into())));

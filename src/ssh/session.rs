@@ -222,6 +222,10 @@ impl Session {
         }
         text.push_str(&Line::Welcome { slot: &reservation.slot, left }.say(self.lang));
         text.push_str("\r\n");
+        if let Some(password) = &container.password {
+            text.push_str(&Line::Password(password).say(self.lang));
+            text.push_str("\r\n");
+        }
         let _ = self.outgoing.stdout(text).await;
     }
 

@@ -35,7 +35,7 @@ impl Ledger {
     pub fn note_end(&self, ended: &Ended) -> Result<(), StoreError> {
         self.with(|c| {
             c.execute(
-                "UPDATE reservations SET ended = ?2, reason = ?3, detail = ?4 WHERE id = ?1",
+                "UPDATE reservations SET ended = ?2, reason = ?3, detail = ?4, password = NULL WHERE id = ?1",
                 params![
                     ended.id.as_str(),
                     ended.at.to_string(),

@@ -62,6 +62,10 @@ const STEPS: &[&str] = &[
     ) STRICT;
     CREATE TABLE draining (machine TEXT PRIMARY KEY, since TEXT NOT NULL) STRICT;
 ",
+    "
+    -- Of the reservation's own password: argon2id in PHC format, gone when it ends.
+    ALTER TABLE reservations ADD COLUMN password TEXT;
+",
 ];
 
 pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {

@@ -12,6 +12,7 @@ use rusqlite::Connection;
 mod access;
 mod history;
 mod migrations;
+mod reservation_password;
 mod users;
 
 pub use users::{KeyRecord, Origin, UserRecord};

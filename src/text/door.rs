@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Lang, Say, span};
+use crate::agent::protocol::JupyterState;
 use crate::reservation::{SlotId, State};
 
 /// Lines of `clusteria …`.
@@ -30,6 +31,12 @@ pub enum Door<'a> {
         /// Until when.
         until: &'a str,
     },
+    /// How JupyterLab does (its words are printable already).
+    Jupyter(&'a JupyterState),
+    /// The reservation has no password.
+    NoPassword,
+    /// `password` asked for inside a container.
+    PasswordOutsideOnly,
     /// `release` that worked.
     Released(&'a SlotId),
     /// Free slots of a machine.
@@ -56,6 +63,7 @@ clusteria: reserve a container on a GPU machine and work in it.
   clusteria machines           machines, slots, who holds them and until when
   clusteria reserve [TARGET]   get a slot: anywhere, on gpu1, or gpu1/2
   clusteria release            give yours back; everything outside /storage is deleted
+  clusteria password           a new password for your reservation (SSH, JupyterLab); the old one ends
   clusteria menu               the menu (needs a terminal)
   clusteria key add            enrol a public key: cat ~/.ssh/id_ed25519.pub | ssh HOST clusteria key add
   clusteria key list           your keys; clusteria key remove FINGERPRINT
@@ -64,9 +72,10 @@ clusteria: reserve a container on a GPU machine and work in it.
   clusteria charter            the charter; clusteria accept accepts it
   clusteria help               this page
 
-status, machines, reserve, release and key print JSON with --json.
+status, machines, reserve, release, password and key print JSON with --json.
 From your own machine: ssh HOST clusteria status
 Log in as USER+gpu1 or USER+gpu1/2 to land on a machine or slot of your choice.
+A reservation made by an editor or by scp has no password until you ask for one: clusteria password
 What is not in /storage is gone when the reservation ends.
 ";
 
@@ -77,6 +86,7 @@ clusteria : réservez un conteneur sur une machine GPU et travaillez-y.
   clusteria machines           les machines, les places, qui les occupe et jusqu'à quand
   clusteria reserve [CIBLE]    obtenir une place : n'importe où, sur gpu1, ou gpu1/2
   clusteria release            rendre la vôtre ; tout ce qui n'est pas dans /storage est supprimé
+  clusteria password           un nouveau mot de passe de réservation (SSH, JupyterLab) ; l'ancien expire
   clusteria menu               le menu (nécessite un terminal)
   clusteria key add            ajouter une clé publique : cat ~/.ssh/id_ed25519.pub | ssh HÔTE clusteria key add
   clusteria key list           vos clés ; clusteria key remove EMPREINTE
@@ -85,9 +95,10 @@ clusteria : réservez un conteneur sur une machine GPU et travaillez-y.
   clusteria charter            la charte ; clusteria accept l'accepte
   clusteria help               cette page
 
-status, machines, reserve, release et key écrivent du JSON avec --json.
+status, machines, reserve, release, password et key écrivent du JSON avec --json.
 Depuis votre machine : ssh HÔTE clusteria status
 Connectez-vous en UTILISATEUR+gpu1 ou UTILISATEUR+gpu1/2 pour choisir la machine ou la place.
+Une réservation faite par un éditeur ou par scp n'a pas de mot de passe avant : clusteria password
 Ce qui n'est pas dans /storage disparaît à la fin de la réservation.
 ";
 
@@ -117,6 +128,15 @@ impl Say for Door<'_> {
                     format!("{slot} est à vous pour {left} (jusqu'à {until})"),
                 )
             }
+            Self::Jupyter(state) => jupyter(state, lang),
+            Self::NoPassword => lang.pick(
+                "No password yet for this reservation (JupyterLab needs one). To get one: ssh HOST clusteria password".into(),
+                "Pas encore de mot de passe pour cette réservation (JupyterLab en demande un). Pour en obtenir un : ssh HÔTE clusteria password".into(),
+            ),
+            Self::PasswordOutsideOnly => lang.pick(
+                "clusteria: a password is given outside only, to somebody who logs in. On your own machine: ssh HOST clusteria password".into(),
+                "clusteria : un mot de passe ne se donne qu'à l'extérieur, à qui se connecte. Sur votre machine : ssh HÔTE clusteria password".into(),
+            ),
             Self::Released(slot) => lang.pick(
                 format!("{slot} is released: its container is being ended"),
                 format!("{slot} est rendue : son conteneur est en cours d'arrêt"),
@@ -138,6 +158,28 @@ impl Say for Door<'_> {
             ),
             Self::Help => lang.pick(HELP_EN, HELP_FR).into(),
         }
+    }
+}
+
+fn jupyter(state: &JupyterState, lang: Lang) -> String {
+    match state {
+        JupyterState::Off => {
+            lang.pick("JupyterLab: off on this cluster", "JupyterLab : désactivé sur cette grappe").into()
+        }
+        JupyterState::Missing => {
+            lang.pick("JupyterLab: not in this image", "JupyterLab : absent de cette image").into()
+        }
+        JupyterState::Starting => lang.pick("JupyterLab: starting", "JupyterLab : en démarrage").into(),
+        JupyterState::Running => lang
+            .pick(
+                "JupyterLab: ssh -L 8888:localhost:8888 HOST, then http://localhost:8888",
+                "JupyterLab : ssh -L 8888:localhost:8888 HÔTE, puis http://localhost:8888",
+            )
+            .into(),
+        JupyterState::Failed { why } => lang.pick(
+            format!("JupyterLab: ended, is started again soon: {why}"),
+            format!("JupyterLab : arrêté, bientôt relancé : {why}"),
+        ),
     }
 }
 

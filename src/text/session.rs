@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::refusal::clock;
 use super::{Lang, Say, printable, span};
+use crate::auth::ReservationPassword;
 use crate::engine::Stage;
 use crate::reservation::{EndReason, Ended, SlotId};
 
@@ -32,6 +33,8 @@ pub enum Line<'a> {
         /// Why (from the container: already printable).
         detail: &'a str,
     },
+    /// The password of a reservation that was made just now.
+    Password(&'a ReservationPassword),
     /// A front-door command or the menu that needs a terminal.
     NeedsTerminal,
     /// Too many connections of one user.
@@ -60,6 +63,13 @@ impl Say for Line<'_> {
                 format!("{slot}: {detail}"),
                 format!("{slot} : {detail}"),
             ),
+            Self::Password(password) => {
+                let password = password.reveal();
+                lang.pick(
+                    format!("Password of this reservation (SSH, JupyterLab), shown only now: {password}"),
+                    format!("Mot de passe de cette réservation (SSH, JupyterLab), affiché cette fois seulement : {password}"),
+                )
+            }
             Self::NeedsTerminal => lang.pick(
                 "The menu needs a terminal: ssh -t".into(),
                 "Le menu a besoin d'un terminal : ssh -t".into(),

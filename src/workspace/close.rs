@@ -20,6 +20,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// Ends a container for good. Retries for as long as its machine does not answer: until then the
 /// slot shows as ending and nobody gets it.
 pub(super) async fn close(inner: Arc<Inner>, reservation: Reservation, reason: EndReason) {
+    inner.forget_password(&reservation.id).await;
     let mut pause = FIRST_RETRY;
     while let Err(e) = try_close(&inner, &reservation, reason).await {
         tracing::warn!(reservation = %reservation.id, "not ended yet: {e}");

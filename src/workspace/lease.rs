@@ -2,6 +2,7 @@
 
 use tokio::sync::watch;
 
+use crate::auth::ReservationPassword;
 use crate::bridge::AgentAddress;
 use crate::engine::Stage;
 use crate::reservation::{Refusal, Reservation};
@@ -24,6 +25,8 @@ pub struct Container {
     pub reservation: Reservation,
     /// Where its agent is.
     pub agent: AgentAddress,
+    /// The reservation's password, for the one who has just made it: to be shown once.
+    pub password: Option<ReservationPassword>,
 }
 
 /// A reservation whose container runs or is being started.

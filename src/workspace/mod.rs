@@ -29,6 +29,7 @@ mod admin;
 mod close;
 mod lease;
 mod open;
+mod password;
 mod reap;
 mod reconcile;
 
@@ -118,7 +119,8 @@ impl Workspaces {
         self.inner.spawn(reap::reap(self.inner.clone()));
     }
 
-    /// Gives a slot and starts its container, or gives what the user has already.
+    /// Gives a slot and starts its container, or gives what the user has already. An explicit reservation comes
+    /// with a password of its own, shown to the one who asked and to nobody else.
     ///
     /// # Errors
     /// Any [`Refusal`] of the book; a start that fails tells through the lease.
@@ -137,7 +139,10 @@ impl Workspaces {
         match self.inner.desk.change(|book| book.claim(&claim, Timestamp::now())) {
             Ok(Claimed::Already(reservation)) => Ok(self.inner.lease_of(reservation)),
             // Nothing is awaited between the claim and the task that owns it.
-            Ok(Claimed::New(reservation)) => Ok(self.inner.begin_start(reservation, who.clone())),
+            Ok(Claimed::New(reservation)) => {
+                let password = (cause == Cause::Explicit).then(password::make).flatten();
+                Ok(self.inner.begin_start(reservation, who.clone(), password))
+            }
             Err(refusal) => Err(refusal),
         }
     }
@@ -197,7 +202,7 @@ impl Inner {
 
     fn container(&self, reservation: Reservation) -> Container {
         let agent = AgentAddress::Unix { directory: self.run_dir(&reservation.id) };
-        Container { reservation, agent }
+        Container { reservation, agent, password: None }
     }
 
     /// The agent's directory on the host.

@@ -11,11 +11,11 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::lease::{Lease, Start};
+use super::lease::{Container, Lease, Start};
 use super::{Inner, close};
 use crate::agent::protocol::{Account, AgentConfig, CONFIG_NAME, FAILURE_NAME};
 use crate::audit::Event;
-use crate::auth::Identity;
+use crate::auth::{Identity, ReservationPassword};
 use crate::bridge;
 use crate::config::Slot;
 use crate::engine::labels::container_name;
@@ -32,7 +32,12 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 impl Inner {
     /// Hands a fresh claim to a task of its own.
-    pub(super) fn begin_start(self: &Arc<Self>, reservation: Reservation, who: Identity) -> Lease {
+    pub(super) fn begin_start(
+        self: &Arc<Self>,
+        reservation: Reservation,
+        who: Identity,
+        password: Option<ReservationPassword>,
+    ) -> Lease {
         let (told, start) = watch::channel(Start::Working(None));
         self.audit.note(Event::Claimed {
             user: reservation.user.clone(),
@@ -44,15 +49,25 @@ impl Inner {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(reservation.id.clone(), start.clone());
-        let lease = Lease::new(self.container(reservation.clone()), Some(start));
-        self.spawn(run(self.clone(), reservation, who, told));
+        let container = Container { password: password.clone(), ..self.container(reservation.clone()) };
+        let lease = Lease::new(container, Some(start));
+        let opening = Opening { reservation, who, password };
+        self.spawn(run(self.clone(), opening, told));
         lease
     }
 }
 
-async fn run(inner: Arc<Inner>, reservation: Reservation, who: Identity, told: watch::Sender<Start>) {
-    let id = reservation.id.clone();
-    let outcome = start(&inner, &reservation, &who, &told).await;
+/// What is being opened, for whom.
+struct Opening {
+    reservation: Reservation,
+    who: Identity,
+    password: Option<ReservationPassword>,
+}
+
+async fn run(inner: Arc<Inner>, opening: Opening, told: watch::Sender<Start>) {
+    let id = opening.reservation.id.clone();
+    let outcome = start(&inner, &opening, &told).await;
+    let reservation = opening.reservation;
     let ready = outcome.is_ok() && inner.desk.change(|book| book.activate(&id));
     // Not to be found as starting any more before anybody is told how it went.
     inner.starts.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
@@ -88,15 +103,15 @@ fn detail_of(refusal: &Refusal) -> String {
     }
 }
 
-async fn start(
-    inner: &Inner,
-    reservation: &Reservation,
-    who: &Identity,
-    told: &watch::Sender<Start>,
-) -> Result<(), Refusal> {
+async fn start(inner: &Inner, opening: &Opening, told: &watch::Sender<Start>) -> Result<(), Refusal> {
+    let reservation = &opening.reservation;
     let noted = reservation.clone();
     let noted = inner.ledger.run(move |l| l.note_reservation(&noted)).await;
     noted.map_err(|e| Refusal::LedgerFailed { detail: in_full(&e) })?;
+    let hash = match &opening.password {
+        Some(password) => Some(inner.set_password(&reservation.id, password).await?),
+        None => None,
+    };
     let failed =
         |e: EngineError| Refusal::StartFailed { slot: reservation.slot.clone(), detail: e.to_string() };
     let engine = inner
@@ -104,7 +119,7 @@ async fn start(
         .ok_or_else(|| Refusal::UnknownMachine(reservation.slot.machine.to_string()))?;
     let slot = find_slot(inner, reservation).ok_or(Refusal::UnknownSlot(reservation.slot.clone()))?;
     let spec = spec(inner, reservation, slot);
-    write_run_dir(&spec.run_dir, &agent_config(inner, reservation, who)).map_err(|e| {
+    write_run_dir(&spec.run_dir, &agent_config(inner, opening, hash)).map_err(|e| {
         failed(EngineError::Local(format!("the run directory {}: {e}", spec.run_dir.display())))
     })?;
     let progress = |stage| {
@@ -163,8 +178,8 @@ fn spec(inner: &Inner, reservation: &Reservation, slot: &Slot) -> ContainerSpec 
     }
 }
 
-fn agent_config(inner: &Inner, reservation: &Reservation, who: &Identity) -> AgentConfig {
-    let config = &inner.config;
+fn agent_config(inner: &Inner, opening: &Opening, password: Option<String>) -> AgentConfig {
+    let (config, reservation, who) = (&inner.config, &opening.reservation, &opening.who);
     let milliseconds = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
     let name = config.container.user.clone().unwrap_or_else(|| who.user().to_string());
     AgentConfig {
@@ -180,6 +195,8 @@ fn agent_config(inner: &Inner, reservation: &Reservation, who: &Identity) -> Age
         lifetime_ms: milliseconds(reservation.left(Timestamp::now())),
         warnings_ms: config.reservation.warnings.iter().copied().map(milliseconds).collect(),
         grace_ms: milliseconds(config.reservation.grace),
+        jupyter: config.container.jupyter,
+        password,
     }
 }
 

@@ -10,8 +10,8 @@ use crate::reservation::UserName;
 pub(super) const CONTAINER: Section = Section {
     title: "[container]",
     key: "container",
-    keys: &["image", "user", "shell", "memory", "cpus", "shm", "pids", "env"],
-    later: &["jupyter"],
+    keys: &["image", "user", "shell", "memory", "cpus", "shm", "pids", "env", "jupyter"],
+    later: &[],
 };
 
 /// Docker refuses less memory than 6 MiB; the upper end is the largest number its API can carry.
@@ -31,6 +31,7 @@ pub(super) fn container(table: &mut Table<'_, '_>) -> Container {
     let shell = table.take("shell").and_then(|value| value.checked(container_path));
     let written = limits(table);
     let env = table.take("env").map(environment);
+    let jupyter = table.take("jupyter").and_then(|value| value.flag());
     Container {
         image: image.and_then(|value| value.checked(self::image)).unwrap_or_default(),
         user: user.map(String::from),
@@ -41,6 +42,7 @@ pub(super) fn container(table: &mut Table<'_, '_>) -> Container {
             ..written
         },
         env: env.unwrap_or_default(),
+        jupyter: jupyter.unwrap_or(true),
     }
 }
 

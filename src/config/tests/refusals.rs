@@ -10,7 +10,6 @@ fn what_is_not_built_yet_is_said_to_be_so() {
         ("[audit]", "record = true"),
         ("[reservation]", "hold = \"5m\""),
         ("[reservation]", "per_user = 2"),
-        ("[container]", "jupyter = true"),
         ("[[machine]]", "engine = \"tcp://gpu2:2376\""),
         ("[[machine]]", "engine = \"ssh://gpu2\""),
         ("[[machine]]", "agent = \"tls\""),

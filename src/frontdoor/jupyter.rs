@@ -1,0 +1,53 @@
+//! What `status` says of the reservation's password and of JupyterLab.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::agent::protocol::JupyterState;
+use crate::bridge;
+use crate::reservation::{Reservation, State};
+use crate::text::door::Door;
+use crate::text::{Lang, Say};
+use crate::workspace::Workspaces;
+
+/// A container that does not answer at once must not hold the status up.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+
+/// `None`: not known, as the container starts, ends, does not answer, or is from an older version.
+async fn state(workspaces: &Workspaces, reservation: &Reservation) -> Option<JupyterState> {
+    if reservation.state != State::Active {
+        return None;
+    }
+    let container = workspaces.container(reservation.clone());
+    timeout(ANSWER_LIMIT, bridge::jupyter(&container.agent)).await.ok()?.ok()
+}
+
+/// For people.
+pub(super) async fn lines(workspaces: &Workspaces, reservation: &Reservation, lang: Lang) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(state) = state(workspaces, reservation).await
+        && state != JupyterState::Off
+    {
+        lines.push(Door::Jupyter(&state).say(lang));
+    }
+    if !workspaces.has_password(&reservation.id).await {
+        lines.push(Door::NoPassword.say(lang));
+    }
+    lines
+}
+
+/// For programs: `jupyter`, and whether there is a password, never which.
+pub(super) async fn add_facts(workspaces: &Workspaces, reservation: &Reservation, mut facts: Value) -> Value {
+    let state = state(workspaces, reservation).await.map(|state| match state {
+        JupyterState::Off => json!({ "state": "off" }),
+        JupyterState::Missing => json!({ "state": "missing" }),
+        JupyterState::Starting => json!({ "state": "starting" }),
+        JupyterState::Running => json!({ "state": "running" }),
+        JupyterState::Failed { why } => json!({ "state": "failed", "why": why }),
+    });
+    super::add_fact(&mut facts, "jupyter", state.unwrap_or_default());
+    super::add_fact(&mut facts, "has_password", workspaces.has_password(&reservation.id).await.into());
+    facts
+}
