@@ -58,7 +58,7 @@ async fn attend(door: &FrontDoor, container: Container) {
     while is_active(&door.workspaces, id) {
         if let Ok(mut watch) = bridge::watch(&container.agent).await {
             // A password that was made while nobody could tell it.
-            workspaces.tell_password(&container).await;
+            door.workspaces.tell_password(&container).await;
             while let Some(event) = watch.next().await {
                 if let Event::Ask { id, arguments, locale } = event {
                     let answer = answer(door, &container, id, &arguments, &locale).await;
