@@ -177,6 +177,9 @@ fn a_certificate_says_what_may_be_done() {
     assert_eq!(ran.stdout, "forced: rm -rf /\n");
     let sftp = office.ssh(&forced, &["-s"], &["sftp"]).success();
     assert_eq!(sftp.stdout, "forced: sftp\n");
+    // What ends by itself makes nothing that lasts, whatever else it allows.
+    let enrol = office.ssh(&all, &[], &["clusteria", "key", "add", "ssh-ed25519 AAAA"]);
+    assert!(enrol.status == 1 && enrol.stderr.contains("certificate"), "{enrol:?}");
     // A key has no such limits.
     let key = office.cluster.ssh("ada").option("-tt").run("tty >/dev/null && echo terminal");
     assert_eq!(key.success().stdout, "terminal\r\n");

@@ -113,6 +113,7 @@ fn extensions(names: &BTreeMap<String, String>) -> Permissions {
         port_forwarding: has("permit-port-forwarding"),
         agent_forwarding: has("permit-agent-forwarding"),
         x11_forwarding: has("permit-X11-forwarding"),
+        enrolment: false,
         force_command: None,
     }
 }
@@ -290,6 +291,7 @@ mod tests {
                 port_forwarding: false,
                 agent_forwarding: false,
                 x11_forwarding: false,
+                enrolment: false,
                 force_command: None
             }
         );
@@ -300,7 +302,8 @@ mod tests {
             ("permit-pty", ""),
             ("permit-user-rc", ""),
         ];
-        assert_eq!(decided(&Case::new(&[], &all).shown()), Ok(Permissions::ALL));
+        let most = Permissions { enrolment: false, ..Permissions::ALL };
+        assert_eq!(decided(&Case::new(&[], &all).shown()), Ok(most));
         let forced = decided(&Case::new(&[("force-command", "uptime")], &all).shown()).unwrap();
         assert_eq!(forced.force_command.as_deref(), Some("uptime"));
         let unknown = Case::new(&[("force-command", "uptime"), ("new-thing", "")], &all);

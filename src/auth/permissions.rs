@@ -11,6 +11,9 @@ pub struct Permissions {
     pub agent_forwarding: bool,
     /// The client's display, lent to the container.
     pub x11_forwarding: bool,
+    /// Changes of what opens the account: keys, password, second factor. What ends by itself, as a certificate does,
+    /// must not make something that lasts.
+    pub enrolment: bool,
     /// Run instead of whatever is asked for.
     pub force_command: Option<String>,
 }
@@ -22,6 +25,7 @@ impl Permissions {
         port_forwarding: true,
         agent_forwarding: true,
         x11_forwarding: true,
+        enrolment: true,
         force_command: None,
     };
 }

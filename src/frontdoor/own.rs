@@ -9,7 +9,6 @@ use tokio::time::Instant;
 
 use super::words::{KeyCommand, TotpCommand};
 use super::{Answer, Caller, FrontDoor};
-use crate::auth::permissions::Permissions;
 use crate::auth::{Identity, OwnError, PasswordChange, totp};
 use crate::reservation::UserName;
 use crate::store::KeyRecord;
@@ -155,9 +154,8 @@ pub(super) async fn accept(door: &FrontDoor, caller: &Caller, lang: Lang) -> Ans
     answer(outcome.map(|()| Account::CharterAccepted.say(lang)), lang)
 }
 
-/// A certificate that allows less than everything must not make a key that allows everything.
 fn is_restricted(who: &Identity) -> bool {
-    *who.permissions() != Permissions::ALL
+    !who.permissions().enrolment
 }
 
 fn from_outside(lang: Lang) -> Answer {

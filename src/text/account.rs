@@ -90,8 +90,8 @@ impl Say for Account<'_> {
                 "Il faut pour cela prouver qui vous êtes : depuis votre machine, ssh HÔTE clusteria …".into(),
             ),
             Self::Restricted => lang.pick(
-                "What you logged in with allows less than everything: it cannot change what opens your account".into(),
-                "Ce qui vous a connecté n'autorise pas tout : cela ne peut pas changer ce qui ouvre votre compte".into(),
+                "A certificate cannot change what opens your account: log in with your password or an enrolled key for that".into(),
+                "Un certificat ne peut pas changer ce qui ouvre votre compte : connectez-vous pour cela avec votre mot de passe ou une clé ajoutée".into(),
             ),
             Self::Refused(error) => refused(error, lang),
         }
