@@ -7,7 +7,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Cluster, Plan, Ran, SOON, eventually, run};
+use common::{Cluster, Plan, Ran, Running, SOON, eventually, run};
 
 /// A cluster that trusts one authority, and a key of nobody's that certificates are made for.
 struct Office {
@@ -160,15 +160,13 @@ fn a_certificate_says_what_may_be_done() {
     assert_eq!(back(&all).success().stdout, "in\n");
     assert!(back(&none).stderr.contains("remote port forwarding failed"), "{:?}", back(&none));
 
+    let socket = office.cluster.path("agent");
+    let mut keeper = std::process::Command::new("ssh-agent");
+    let _keeper = Running::start(keeper.args(["-D", "-a"]).arg(&socket).stdout(std::process::Stdio::null()));
+    eventually("the agent listens", SOON, || socket.exists().then_some(()));
+    let lent = format!("-oIdentityAgent={}", socket.display());
     let agent = |certificate: &Path| {
-        let socket = office.cluster.path("agent");
-        let lent = format!("-oForwardAgent={}", socket.display());
-        let options = ["-oIdentityAgent=none", &lent];
-        // Nobody has to answer there: that it is lent is what counts.
-        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        let ran = office.ssh(certificate, &options, &["echo socket=$SSH_AUTH_SOCK"]);
-        std::fs::remove_file(&socket).unwrap();
-        ran.success().stdout
+        office.ssh(certificate, &["-A", &lent], &["echo socket=$SSH_AUTH_SOCK"]).success().stdout
     };
     assert!(agent(&all).starts_with("socket=/"), "{}", agent(&all));
     assert_eq!(agent(&none), "socket=\n");
