@@ -25,6 +25,7 @@ class Client:
 
     def __init__(self, port, user, key, source="127.0.0.1"):
         self.seen = queue.Queue()
+        self.heard = b""
         sock = socket.create_connection(("127.0.0.1", port), timeout=LIMIT, source_address=(source, 0))
         self.transport = paramiko.Transport(sock)
         self.transport.use_compression(False)
@@ -73,6 +74,9 @@ class Client:
             if kind is None:
                 raise Gone()
             if kind == 80 or kind in skipped:
+                # What a program said while we waited for an answer is not lost.
+                if kind == 94:
+                    self.heard += payload[8:]
                 continue
             return kind, payload
 

@@ -55,11 +55,11 @@ def string(text):
 
 
 def wait_for(client, text):
-    seen = b""
-    while text not in seen:
+    while text not in client.heard:
         kind, payload = client.next(93)
-        assert kind == 94, (kind, payload, seen)
-        seen += payload[8:]
+        assert kind == 94, (kind, payload, client.heard)
+        client.heard += payload[8:]
+    client.heard = client.heard.partition(text)[2]
 
 
 def until_request(client):
