@@ -8,7 +8,7 @@ import signal
 import socket
 import statistics
 import subprocess
-import sys
+import termios
 import threading
 import time
 import tty
@@ -317,6 +317,8 @@ def start_to_prompt(side):
         while '"state":"ending"' in out(*side.ssh(), "clusteria machines --json"):
             time.sleep(0.05)
         master, slave = pty.openpty()
+        # A menu has nothing to draw on a terminal of no size.
+        termios.tcsetwinsize(slave, (24, 80))
         p = subprocess.Popen(side.ssh("-tt"), stdin=slave, stdout=slave, stderr=subprocess.DEVNULL)
         os.close(slave)
         seen = b""
