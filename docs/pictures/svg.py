@@ -64,7 +64,7 @@ def main():
     for number, colour in enumerate(("#d0616b", "#d9a441", "#7fb069")):
         print(f'<circle cx="{20 + number * 18}" cy="20" r="6" fill="{colour}"/>')
     print(f'<text x="{width / 2:.0f}" y="25" fill="#8b95a3" text-anchor="middle" font-family="sans-serif" font-size="13">{html.escape(title)}</text>')
-    print('<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, monospace" font-size="14" xml:space="preserve">')
+    print('<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, monospace" font-size="14">')
     style = Style()
     for row, line in enumerate(lines):
         column, y = 0, TOP + row * HEIGHT
@@ -80,10 +80,12 @@ def main():
             x = 16 + column * WIDTH
             if ground != GROUND:
                 print(f'<rect x="{x:.1f}" y="{y}" width="{cells * WIDTH:.1f}" height="{HEIGHT}" fill="{ground}"/>')
-            if piece.strip():
-                weight = ' font-weight="bold"' if style.bold else ""
-                faint = ' opacity="0.65"' if style.dim else ""
-                print(f'<text x="{x:.1f}" y="{y + 14}" fill="{ink}"{weight}{faint} textLength="{cells * WIDTH:.1f}">{html.escape(piece)}</text>')
+            weight = ' font-weight="bold"' if style.bold else ""
+            faint = ' opacity="0.65"' if style.dim else ""
+            # Word by word, because spaces at the ends of a text and in rows are not kept.
+            for word in re.finditer(r"\S+", piece):
+                at, length = x + word.start() * WIDTH, len(word[0]) * WIDTH
+                print(f'<text x="{at:.1f}" y="{y + 14}" fill="{ink}"{weight}{faint} textLength="{length:.1f}">{html.escape(word[0])}</text>')
             column += cells
     print("</g></svg>")
 
