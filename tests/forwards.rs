@@ -218,6 +218,13 @@ fn the_clients_agent_is_lent_to_its_own_connection() {
     assert_eq!(without, "[]\n");
     let mode = cluster.ssh("ada").run(&format!("stat -c %a $(dirname {path})")).success().stdout;
     assert_eq!(mode, "700\n");
+    // The connection outlives the reservation: the next container has a socket of its own.
+    session(&two, "true");
+    cluster.ssh("ada").run("clusteria release").success();
+    eventually("the next reservation", SOON, || {
+        (cluster.ssh("ada").run("clusteria reserve gpu1/2").status == 0).then_some(())
+    });
+    assert_eq!(session(&two, &ask).split('\n').next(), Some("12 1"), "lent in the next container too");
     drop(one);
     eventually("its directory goes with the connection", SOON, || {
         (cluster.ssh("ada").run(&format!("test -e $(dirname {path})")).status != 0).then_some(())

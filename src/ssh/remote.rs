@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use russh::server::Msg;
 use russh::{Channel, Error};
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::outgoing::Outgoing;
@@ -34,24 +34,32 @@ pub(super) enum Kind {
 /// One connection's ways back to its client.
 pub(super) struct Remote {
     pub(super) visit: Arc<Visit>,
-    /// The path of the socket for the client's ssh-agent: one for each connection, `None` when it failed.
-    agent: OnceCell<Option<String>>,
+    /// The socket for the client's ssh-agent: in which container, and its path there.
+    agent: Mutex<Option<(AgentAddress, String)>>,
     /// The connection is over.
     pub(super) over: CancellationToken,
 }
 
 impl Remote {
     pub(super) fn new(visit: Arc<Visit>) -> Self {
-        Self { visit, agent: OnceCell::new(), over: CancellationToken::new() }
+        Self { visit, agent: Mutex::new(None), over: CancellationToken::new() }
     }
 
-    /// SSH_AUTH_SOCK for a session in this container; the same for all sessions of the connection.
+    /// SSH_AUTH_SOCK for a session in this container; the same for all sessions of the connection there. A connection
+    /// may outlive a reservation: in the next one's container there is another socket.
     pub(super) async fn agent_socket(self: &Arc<Self>, container: &AgentAddress) -> Option<String> {
-        let open = || async {
-            let listened = self.listen(container, Listen::AgentSocket, Kind::Agent, self.over.child_token());
-            noted("agent forwarding", listened.await)
-        };
-        self.agent.get_or_init(open).await.clone()
+        // Held while it is opened, so that two sessions that start at once get one socket.
+        let mut lent = self.agent.lock().await;
+        if let Some((there, path)) = lent.as_ref()
+            && there == container
+        {
+            return Some(path.clone());
+        }
+        let listened =
+            self.listen(container, Listen::AgentSocket, Kind::Agent, self.over.child_token()).await;
+        let path = noted("agent forwarding", listened)?;
+        *lent = Some((container.clone(), path.clone()));
+        Some(path)
     }
 
     /// DISPLAY for a session, for as long as `session` is not cancelled.
