@@ -1,7 +1,9 @@
 //! What a credential allows its holder to do.
 
+use serde::{Deserialize, Serialize};
+
 /// Passwords and keys allow everything; a certificate says what it allows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Permissions {
     /// A terminal.
     pub pty: bool,
