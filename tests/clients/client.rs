@@ -1,6 +1,6 @@
 //! The clients: each turns an [`Ask`] into a command line.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use super::ask::Ask;
