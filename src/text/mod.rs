@@ -12,6 +12,7 @@ pub mod door;
 pub mod login;
 pub mod menu;
 pub mod qr;
+pub mod queue;
 pub mod refusal;
 pub mod session;
 
