@@ -24,5 +24,6 @@ mod session;
 mod tcp;
 mod typed;
 mod visit;
+mod waiting;
 
 pub use listener::{Listeners, ServeError};
