@@ -29,7 +29,7 @@ use crate::engine::Engine;
 use crate::engine::docker::DockerEngine;
 use crate::error_chain::in_full;
 use crate::frontdoor::FrontDoor;
-use crate::handover::{self, Bequest, Heir, Inheritance, InheritError, Request, Server};
+use crate::handover::{self, Bequest, Heir, InheritError, Inheritance, Request, Server};
 use crate::reservation::MachineName;
 use crate::ssh::{Listeners, ServeError};
 use crate::store::{Ledger, StoreError};

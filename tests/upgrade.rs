@@ -124,9 +124,11 @@ fn twenty_upgrades_refuse_nobody_and_lose_no_byte() {
     assert!(answered.load(Ordering::Relaxed) >= 20);
     gone(&cluster, first);
     eventually("each serves out and ends", SOON, || (gateways(&cluster) == 1).then_some(()));
-    let sockets = std::fs::read_dir(cluster.path("run")).unwrap().flatten().filter(|entry| entry.path().is_file());
+    let sockets =
+        std::fs::read_dir(cluster.path("run")).unwrap().flatten().filter(|entry| entry.path().is_file());
     assert_eq!(sockets.count(), 0);
-    let names: Vec<_> = std::fs::read_dir(cluster.path("run")).unwrap().flatten().map(|e| e.file_name()).collect();
+    let names: Vec<_> =
+        std::fs::read_dir(cluster.path("run")).unwrap().flatten().map(|e| e.file_name()).collect();
     assert_eq!(names.len(), 4, "two reservations, two sockets: {names:?}");
     assert_eq!(cluster.containers().len(), 2);
 }
@@ -151,8 +153,13 @@ fn what_is_connected_goes_on_and_new_channels_reach_what_the_new_gateway_gave() 
     let bobs = Master::start(&cluster, "bob");
     let local = common::free_port();
     cluster.ssh("ada").run("echo forwarded > /tmp/page; nohup sh -c 'while :; do nc -l -p 9000 < /tmp/page || exec python3 -m http.server -d /tmp 9000; done' >/dev/null 2>&1 &").success();
-    let mut forward =
-        cluster.ssh("ada").option("-N").option(&format!("-L{local}:127.0.0.1:9000")).command("").spawn().unwrap();
+    let mut forward = cluster
+        .ssh("ada")
+        .option("-N")
+        .option(&format!("-L{local}:127.0.0.1:9000"))
+        .command("")
+        .spawn()
+        .unwrap();
     let forwarded = || {
         let mut stream = std::net::TcpStream::connect(("127.0.0.1", local)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
@@ -222,7 +229,8 @@ fn a_menu_that_is_open_sees_and_reserves_by_the_new_gateway() {
 /// Starts and ends that are under way when the gateway is replaced, at any moment of theirs.
 #[test]
 fn starts_and_ends_under_way_are_neither_lost_nor_done_twice() {
-    let cluster = Cluster::start(Plan { more: "[audit]\npath = \"audit.jsonl\"\n".into(), ..Plan::default() });
+    let cluster =
+        Cluster::start(Plan { more: "[audit]\npath = \"audit.jsonl\"\n".into(), ..Plan::default() });
     for round in 0..12 {
         std::thread::scope(|scope| {
             let ask = |user: &'static str| {
@@ -260,7 +268,8 @@ fn starts_and_ends_under_way_are_neither_lost_nor_done_twice() {
         });
     }
     assert_eq!(count("\"reason\":\"failed\""), 0, "{log}");
-    let folders = std::fs::read_dir(cluster.path("run")).unwrap().flatten().filter(|entry| entry.path().is_dir());
+    let folders =
+        std::fs::read_dir(cluster.path("run")).unwrap().flatten().filter(|entry| entry.path().is_dir());
     assert_eq!(folders.count(), 0);
 }
 
@@ -379,7 +388,8 @@ fn an_owner_that_dies_leaves_old_connections_alone() {
     signal(owner, "KILL");
     gone(&cluster, owner);
     assert_eq!(master.run("ada", "echo still").success().stdout, "still\n");
-    let mut third = common::Running::start(Command::new(common::GATEWAY).arg("serve").arg("-c").arg(cluster.config()));
+    let mut third =
+        common::Running::start(Command::new(common::GATEWAY).arg("serve").arg("-c").arg(cluster.config()));
     eventually("it serves", SOON, || (cluster.ssh("ada").run("true").status == 0).then_some(()));
     assert_eq!(master.run("ada", "clusteria reserve gpu1/2").status, 1);
     assert_eq!(master.run("ada", "echo still").success().stdout, "still\n");

@@ -19,7 +19,9 @@ pub fn remember_binary() {
     let called = std::env::args_os().next().map(PathBuf::from);
     // As it was called, links included: an upgrade may only turn a link.
     let called = called.filter(|path| path.components().count() > 1);
-    if let Some(path) = called.and_then(|path| std::path::absolute(path).ok()).or(std::env::current_exe().ok()) {
+    if let Some(path) =
+        called.and_then(|path| std::path::absolute(path).ok()).or(std::env::current_exe().ok())
+    {
         let _ = BINARY.set(path);
     }
 }
@@ -57,7 +59,9 @@ impl Successor {
     /// It has not.
     pub(super) fn give_up(self, why: &str) {
         tracing::error!("{why}: this gateway goes on as before");
-        let _ = self.tell.map(|tell| tell.send(Err(format!("{why}; the gateway goes on as before, its log says more"))));
+        let _ = self
+            .tell
+            .map(|tell| tell.send(Err(format!("{why}; the gateway goes on as before, its log says more"))));
     }
 }
 

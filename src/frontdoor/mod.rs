@@ -165,13 +165,7 @@ async fn by_heir(
 ) -> Option<Answer> {
     let Caller::Client { who, from } = caller else { return None };
     let heir = door.workspaces.heir().await?;
-    let asked = Asked {
-        who: who.clone(),
-        from: *from,
-        words: words.to_vec(),
-        input: input.to_vec(),
-        lang,
-    };
+    let asked = Asked { who: who.clone(), from: *from, words: words.to_vec(), input: input.to_vec(), lang };
     Some(heir.command(asked).await.unwrap_or_else(|| Answer::refused(&Refusal::ShuttingDown, lang)))
 }
 

@@ -43,7 +43,8 @@ impl Workspaces {
             }
         }
         let pid = std::process::id();
-        let own = inner.starts.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect::<Vec<_>>();
+        let own =
+            inner.starts.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect::<Vec<_>>();
         let mut starters: Vec<_> = own.into_iter().map(|id| (id, pid)).collect();
         starters.extend(inner.elsewhere().iter().map(|(id, pid)| (id.clone(), *pid)));
         Estate { picture: inner.desk.read(|book| book.picture(Timestamp::MIN)), starters }
@@ -110,7 +111,9 @@ impl Workspaces {
 }
 
 impl Inner {
-    pub(super) fn elsewhere(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<ReservationId, u32>> {
+    pub(super) fn elsewhere(
+        &self,
+    ) -> std::sync::MutexGuard<'_, std::collections::HashMap<ReservationId, u32>> {
         self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -122,7 +125,9 @@ impl Inner {
             let starter = self.elsewhere().get(&reservation.id).copied();
             match (reservation.state, starter) {
                 (_, Some(pid)) => self.spawn(await_starter(self.clone(), reservation.id, pid)),
-                (State::Ending(_), None) if !self.starts_here(&reservation.id) => self.close_ending(&reservation.id),
+                (State::Ending(_), None) if !self.starts_here(&reservation.id) => {
+                    self.close_ending(&reservation.id)
+                }
                 _ => {}
             }
         }

@@ -238,7 +238,8 @@ impl Fault for Upgrade {
             let cluster = world.cluster.lock().unwrap();
             let log = cluster.log();
             let count = |words: &str| log.matches(words).count();
-            let ended = count("taken over from the gateway that ran") + count("this gateway goes on as before");
+            let ended =
+                count("taken over from the gateway that ran") + count("this gateway goes on as before");
             (ended >= count("a new gateway starts and is to take over")).then(|| drop(cluster.owner_pid()))
         };
         eventually("the upgrade has come to an end", SOON, settled);

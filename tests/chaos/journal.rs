@@ -129,7 +129,9 @@ impl Pages {
     fn excuses(&self, work: &Work) -> bool {
         let overdue = work.held.deadline.duration_since(jiff::Timestamp::now()).as_secs_f64()
             < work.ended.elapsed().as_secs_f64() + 3.0;
-        overdue || self.released.contains(&work.held.id) || self.faults.iter().any(|fault| fault.excuses(work))
+        overdue
+            || self.released.contains(&work.held.id)
+            || self.faults.iter().any(|fault| fault.excuses(work))
     }
 }
 

@@ -34,7 +34,8 @@ pub fn run(seed: u64, faults: usize) {
         for (user, number) in USERS.into_iter().zip(1..) {
             let random = Random::new(seed).fork(number);
             let client = world.client();
-            let person = Person { user, world: &world, client, journal: &journal, random, over: &over, held: None };
+            let person =
+                Person { user, world: &world, client, journal: &journal, random, over: &over, held: None };
             scope.spawn(move || person.live());
         }
         let mut random = Random::new(seed);
@@ -42,7 +43,8 @@ pub fn run(seed: u64, faults: usize) {
         let mut round = 0;
         while done < faults {
             round += 1;
-            let drawn = draw(&mut random, &world, (faults - done).min(usize::try_from(AT_ONCE).unwrap()), &only);
+            let drawn =
+                draw(&mut random, &world, (faults - done).min(usize::try_from(AT_ONCE).unwrap()), &only);
             for fault in &drawn {
                 let kind = fault.name().split(" gpu").next().unwrap().trim_start_matches("gpu").to_owned();
                 *kinds.entry(kind_of(&kind)).or_insert(0_usize) += 1;
@@ -57,7 +59,8 @@ pub fn run(seed: u64, faults: usize) {
 
 /// Without the machine's name.
 fn kind_of(name: &str) -> String {
-    let words = name.split(' ').filter(|word| !word.contains("gpu") && !word.chars().all(|c| "123/".contains(c)));
+    let words =
+        name.split(' ').filter(|word| !word.contains("gpu") && !word.chars().all(|c| "123/".contains(c)));
     words.collect::<Vec<_>>().join(" ")
 }
 
@@ -131,7 +134,11 @@ fn told_wrong(world: &World, drawn: &[Box<dyn Fault>]) -> Vec<String> {
     taken
         .filter_map(|id| match ends.get(&id) {
             None => Some(format!("nobody was told how {id} ended")),
-            Some(reasons) if reasons.iter().all(|r| ["failed", "released", "expired"].contains(&r.as_str())) => None,
+            Some(reasons)
+                if reasons.iter().all(|r| ["failed", "released", "expired"].contains(&r.as_str())) =>
+            {
+                None
+            }
             Some(reasons) => Some(format!("{id} ended as {reasons:?}")),
         })
         .collect()

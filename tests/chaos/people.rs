@@ -129,7 +129,9 @@ impl Person<'_> {
     fn slow_stream(&mut self, size: u64) -> Outcome {
         let sent = self.bytes(size);
         let part = size.div_ceil(16);
-        let words = format!("cat > /tmp/slow; for n in $(seq 0 15); do tail -c +$((n * {part} + 1)) /tmp/slow | head -c {part}; sleep 0.25; done");
+        let words = format!(
+            "cat > /tmp/slow; for n in $(seq 0 15); do tail -c +$((n * {part} + 1)) /tmp/slow | head -c {part}; sleep 0.25; done"
+        );
         let ran = self.ssh(&words, &sent);
         judge(&sent, &ran.bytes, ran.status, &ran.stderr)
     }
@@ -142,7 +144,8 @@ impl Person<'_> {
         let _ = std::fs::remove_file(&down);
         let batch = format!("put {up} /tmp/file\nget /tmp/file {down}\n");
         let mut sftp = self.client.command("sftp", "-P", self.user);
-        let ran = crate::common::run(sftp.args(["-q", "-b", "-"]).arg(Cluster::host(self.user)), batch.as_bytes());
+        let ran =
+            crate::common::run(sftp.args(["-q", "-b", "-"]).arg(Cluster::host(self.user)), batch.as_bytes());
         let got = std::fs::read(&down).unwrap_or_default();
         judge(&sent, &got, ran.status, &ran.stderr)
     }

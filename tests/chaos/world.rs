@@ -28,7 +28,8 @@ impl World {
         let engines = Engines::start(3);
         let mut machines = String::new();
         for machine in &engines.machines {
-            machines += &format!("[[machine]]\nname = \"{}\"\nengine = \"{}\"\n", machine.name, machine.unix());
+            machines +=
+                &format!("[[machine]]\nname = \"{}\"\nengine = \"{}\"\n", machine.name, machine.unix());
             machines += &"[[machine.slot]]\n".repeat(usize::from(SLOTS));
         }
         let plan = Plan {
@@ -129,7 +130,8 @@ pub struct Container {
 
 impl Container {
     fn read(machine: &str, line: &str) -> Self {
-        let [reservation, user, slot, deadline, state, name] = line.split('\t').collect::<Vec<_>>()[..] else {
+        let [reservation, user, slot, deadline, state, name] = line.split('\t').collect::<Vec<_>>()[..]
+        else {
             panic!("{line}");
         };
         Self {

@@ -50,7 +50,8 @@ pub(super) fn ssh(table: &mut Table<'_, '_>, folder: &Path, machines: &[Machine]
     let keepalive = wait("keepalive").unwrap_or(DEFAULT_WAIT);
     let (max_connections, max_per_user) = connections(table);
     let max_startups = table.take("max_startups").and_then(|value| count(&value)).unwrap_or(DEFAULT_STARTUPS);
-    let drain = table.take("drain").and_then(|value| value.duration(SECOND_TO_MONTH)).unwrap_or(DEFAULT_DRAIN);
+    let drain =
+        table.take("drain").and_then(|value| value.duration(SECOND_TO_MONTH)).unwrap_or(DEFAULT_DRAIN);
     Ssh {
         listen: listen.unwrap_or_else(|| vec![Listen { address: DEFAULT_LISTEN, machine: None }]),
         host_keys: host_keys.unwrap_or_else(|| folder.join("hostkeys")),
