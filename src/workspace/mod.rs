@@ -3,7 +3,7 @@
 //! Everything here is idempotent and owned by tasks of its own: a caller that goes away (a lost
 //! connection) never leaves a slot half taken.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,7 +18,6 @@ use crate::bridge::AgentAddress;
 use crate::charter::Charter;
 use crate::config::{Config, ReservationRules};
 use crate::engine::Engine;
-use crate::error_chain::in_full;
 use crate::reservation::{
     Book, Cause, Claim, Claimed, Desk, EndReason, Ended, MachineName, MachinePlan, Refusal, Reservation,
     ReservationId, SlotPlan, State, Target, Times, UserName,
@@ -28,12 +27,15 @@ use crate::store::{Ledger, StoreError};
 mod admin;
 mod clock;
 mod close;
+mod keep;
 mod lease;
 mod open;
 mod password;
 mod queue;
 mod reap;
 mod reconcile;
+#[cfg(test)]
+mod tests;
 
 pub use lease::{Container, Lease, Start};
 
@@ -55,7 +57,7 @@ struct Inner {
     /// Starts under way; the entry goes when the start has succeeded or failed.
     starts: Mutex<HashMap<ReservationId, watch::Receiver<Start>>>,
     /// Ends that the ledger could not take yet.
-    unsaved: Mutex<Vec<Ended>>,
+    unsaved: Mutex<VecDeque<Ended>>,
     /// Which state of the queue the ledger has.
     saved_queue: Mutex<Option<u64>>,
     /// How the clocks stood to each other when the ledger's deadlines were right.
@@ -128,13 +130,14 @@ impl Workspaces {
     /// Asks every machine once, so that the first login finds the truth; then starts the watchers.
     pub async fn start_watching(&self) {
         let first = self.inner.engines.keys().map(|machine| self.inner.refresh(machine));
-        self.inner.watch_clock().await;
+        self.inner.watch_clock();
         futures_util::future::join_all(first).await;
         for machine in self.inner.engines.keys() {
             self.inner.spawn(reconcile::watch(self.inner.clone(), machine.clone()));
             self.inner.spawn(reconcile::listen(self.inner.clone(), machine.clone()));
         }
         self.inner.spawn(reap::reap(self.inner.clone()));
+        self.inner.spawn(keep::keep(self.inner.clone()));
     }
 
     /// Gives a slot and starts its container, or gives what the user has already. An explicit reservation comes
@@ -264,14 +267,6 @@ impl Inner {
             });
             self.remove_run_dir(id).await;
             self.save_end(ended).await;
-        }
-    }
-
-    async fn save_end(&self, ended: Ended) {
-        let copy = ended.clone();
-        if let Err(e) = self.ledger.run(move |l| l.note_end(&copy)).await {
-            tracing::error!(reservation = %ended.id, "the end is not in the ledger yet: {}", in_full(&e));
-            self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).push(ended);
         }
     }
 
