@@ -2,6 +2,7 @@
 //!
 //! Plain threads, no runtime: it must run in an empty container and cost nearly nothing. One thread
 //! listens, one reaps, one keeps the deadline, and each conversation about a process has its own.
+//! A shell on a terminal outlives its conversation (`shells`).
 
 pub mod protocol;
 
@@ -22,6 +23,7 @@ mod rights;
 mod run;
 mod serve;
 pub mod sftp;
+mod shells;
 mod spawn;
 mod terminals;
 mod x11;

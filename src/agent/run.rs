@@ -17,6 +17,7 @@ use super::jupyter::Jupyter;
 use super::protocol::{AgentConfig, CONFIG_NAME, FAILURE_NAME, SOCKET_NAME};
 use super::reaper::Reaper;
 use super::serve::{self, Agent};
+use super::shells::Shells;
 use super::terminals::Terminals;
 
 /// Threads wait and copy small things; what is not touched of their stacks costs nothing.
@@ -100,6 +101,7 @@ impl Agent {
             door: Door::default(),
             jupyter: Jupyter::default(),
             accepted: Accepted::default(),
+            shells: Shells::default(),
             end: End::default(),
             conversations: std::sync::atomic::AtomicUsize::new(0),
         }

@@ -21,6 +21,7 @@ use super::protocol::{
 };
 use super::reaper::Reaper;
 use super::run::{RunError, STACK};
+use super::shells::{self, Shells};
 use super::terminals::Terminals;
 use super::{descriptors, dial, listen, pty, spawn};
 
@@ -39,6 +40,7 @@ pub(super) struct Agent {
     pub(super) door: Door,
     pub(super) jupyter: Jupyter,
     pub(super) accepted: Accepted,
+    pub(super) shells: Shells,
     pub(super) end: End,
     pub(super) conversations: AtomicUsize,
 }
@@ -141,6 +143,9 @@ fn answer(agent: &Agent, stream: UnixStream, request: Request) {
             Err(e) => refuse(&stream, RefusedKind::Malformed, &e.to_string()),
         },
         Request::Jupyter => send(Reply::Jupyter(agent.jupyter.state())),
+        Request::Shell(wanted) => shells::start(agent, &stream, &wanted),
+        Request::Shells => send(Reply::Shells(agent.shells.list(agent))),
+        Request::Attach(wanted) => shells::attach(agent, &stream, &wanted),
         Request::Stop { grace_ms } => {
             send(Reply::Done);
             agent.end.begin(agent, Why::Stopped, Duration::from_millis(grace_ms));
@@ -155,13 +160,10 @@ fn hand_over(stream: &UnixStream, dialled: io::Result<OwnedFd>) {
     }
 }
 
-fn run_process(agent: &Agent, stream: &UnixStream, wanted: &Spawn) {
+pub(super) fn run_process(agent: &Agent, stream: &UnixStream, wanted: &Spawn) {
     let mut process = match spawn::spawn(agent, wanted) {
         Ok(process) => process,
-        Err(e) => {
-            let shell = &agent.user.account.shell;
-            return refuse(stream, RefusedKind::SpawnFailed, &format!("cannot start {shell}: {e}"));
-        }
+        Err(e) => return refuse_spawn(agent, stream, &e),
     };
     let passed = std::mem::take(&mut process.descriptors);
     let borrowed: Vec<_> = passed.iter().map(AsFd::as_fd).collect();
@@ -180,18 +182,25 @@ fn run_process(agent: &Agent, stream: &UnixStream, wanted: &Spawn) {
     }
 }
 
+pub(super) fn refuse_spawn(agent: &Agent, stream: &UnixStream, error: &io::Error) {
+    let shell = &agent.user.account.shell;
+    refuse(stream, RefusedKind::SpawnFailed, &format!("cannot start {shell}: {error}"));
+}
+
 /// Until the gateway closes: its client is gone, or it has heard how the process ended.
 fn follow(agent: &Agent, mut stream: &UnixStream, process: &spawn::Process) {
     while let Ok(control) = read_frame(&mut stream, MAX_FRAME) {
         match (control, &process.terminal) {
             (Control::Resize(size), Some(terminal)) => pty::resize(&terminal.master, size),
             (Control::Break, Some(terminal)) => pty::send_break(&terminal.master),
-            (Control::Signal(name), _) => {
-                if let Ok(signal) = format!("SIG{name}").parse::<Signal>() {
-                    agent.reaper.signal(process.pid, signal);
-                }
-            }
+            (Control::Signal(name), _) => signal(agent, process.pid, &name),
             _ => {}
         }
+    }
+}
+
+pub(super) fn signal(agent: &Agent, pid: i32, name: &str) {
+    if let Ok(signal) = format!("SIG{name}").parse::<Signal>() {
+        agent.reaper.signal(pid, signal);
     }
 }

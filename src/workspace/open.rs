@@ -197,6 +197,8 @@ fn agent_config(inner: &Inner, opening: &Opening, password: Option<String>) -> A
         grace_ms: milliseconds(config.reservation.grace),
         jupyter: config.container.jupyter,
         password,
+        keep_shells: config.reservation.keep_shells,
+        keep_shells_for_ms: config.reservation.keep_shells_for.map(milliseconds),
     }
 }
 
