@@ -16,11 +16,13 @@ use crate::agent::protocol::{
 mod frames;
 mod link;
 mod listen;
+mod shells;
 mod stream;
 
 use frames::{read_frame, write_frame};
 use link::AgentLink;
 pub use listen::{Accepted, Listener, listen, take};
+pub use shells::{Shell, attach, shell, shells};
 pub use stream::FdStream;
 
 /// The agent's own limit for a connection is 10 s for each address; everything else is quicker.
@@ -116,6 +118,8 @@ pub enum Exit {
     },
     /// The agent is gone: the container has ended.
     Lost,
+    /// It goes on, in the hands of another connection.
+    TakenOver,
 }
 
 impl ExitWatch {
@@ -128,6 +132,7 @@ impl ExitWatch {
                 let name = signal.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
                 Exit::Signal { name, core }
             }
+            Ok(Event::TakenOver) => Exit::TakenOver,
             Ok(_) | Err(_) => Exit::Lost,
         }
     }
