@@ -11,6 +11,8 @@ const LONGEST_WORDS: usize = 200;
 /// A shell on a terminal, as the gateway holds it. Dropping it leaves it to its agent.
 #[derive(Debug)]
 pub struct Shell {
+    /// Its id in the container.
+    pub id: u32,
     /// The terminal's master.
     pub master: FdStream,
     /// Tells how it ends.
@@ -28,7 +30,7 @@ pub struct Shell {
 pub async fn shell(address: &AgentAddress, spawn: Spawn) -> Result<Result<Shell, Process>, BridgeError> {
     let on_pty = spawn.pty.is_some();
     match request(address, &Request::Shell(spawn.clone())).await {
-        Ok((link, Reply::Attached { screen, .. })) => link.into_shell(screen).map(Ok),
+        Ok((link, Reply::Attached { id, screen, .. })) => link.into_shell(id, screen).map(Ok),
         Ok((link, Reply::Started { .. })) => link.into_process(on_pty).map(Err),
         Ok((_, other)) => Err(unexpected(other)),
         // An agent from before there were such shells.
@@ -46,7 +48,7 @@ pub async fn shell(address: &AgentAddress, spawn: Spawn) -> Result<Result<Shell,
 pub async fn attach(address: &AgentAddress, wanted: Attach) -> Result<Shell, BridgeError> {
     let (link, reply) = request(address, &Request::Attach(wanted)).await?;
     match reply {
-        Reply::Attached { screen, .. } => link.into_shell(screen),
+        Reply::Attached { id, screen, .. } => link.into_shell(id, screen),
         other => Err(unexpected(other)),
     }
 }

@@ -24,6 +24,7 @@ pub mod inside;
 mod jupyter;
 pub mod local;
 mod own;
+mod shells;
 mod words;
 
 pub use admin_words::{AdminCommand, UserCommand, Whom, moment as moment_of};
@@ -195,7 +196,10 @@ async fn status(workspaces: &Workspaces, user: &UserName, as_json: bool, lang: L
                 "detail": ended.detail })
         });
         let mine = match mine {
-            Some(r) => Some(jupyter::add_facts(workspaces, &r, facts(&r, now)).await),
+            Some(r) => {
+                let facts = jupyter::add_facts(workspaces, &r, facts(&r, now)).await;
+                Some(shells::add_facts(workspaces, &r, facts).await)
+            }
             None => None,
         };
         return Answer::out(json!({ "user": user, "reservation": mine, "last": last }).to_string());
@@ -206,6 +210,7 @@ async fn status(workspaces: &Workspaces, user: &UserName, as_json: bool, lang: L
             let holding = Door::Holding { slot: &r.slot, state: r.state, left: r.left(now), until: &until };
             let mut lines = vec![holding.say(lang)];
             lines.extend(jupyter::lines(workspaces, &r, lang).await);
+            lines.extend(shells::lines(workspaces, &r, lang).await);
             lines.join("\n")
         }
         None => {

@@ -9,6 +9,7 @@ mod complaint;
 mod connection;
 mod copy;
 mod forward;
+mod holders;
 mod host_key_proof;
 pub mod host_keys;
 mod inbox;

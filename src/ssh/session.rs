@@ -200,7 +200,7 @@ impl Session {
         let _ends = over.clone().drop_guard();
         let mut spawn = self.spawn(asked, pty);
         spawn.env.extend(self.lent(&container.agent, over).await);
-        let exit = match self.carry(&container.agent, spawn).await {
+        let exit = match self.carry(&container, spawn).await {
             Ok(exit) => exit,
             Err(error) => return self.refuse_by_agent(&container, &error).await,
         };
@@ -212,14 +212,14 @@ impl Session {
         self.outgoing.finish(&exit).await;
     }
 
-    async fn carry(&self, agent: &AgentAddress, spawn: Spawn) -> Result<Option<Exit>, BridgeError> {
+    async fn carry(&self, container: &Container, spawn: Spawn) -> Result<Option<Exit>, BridgeError> {
         let keeps = self.visit().gateway.config.reservation.keep_shells > 0;
         match &spawn {
             Spawn { program: Program::Shell, pty: Some(pty), .. } if keeps => {
-                shell_session::run(self, agent, &pty.clone(), spawn).await
+                shell_session::run(self, container, pty.clone(), spawn).await
             }
             _ => {
-                let process = bridge::spawn(agent, spawn).await?;
+                let process = bridge::spawn(&container.agent, spawn).await?;
                 Ok(pump::process(process, &self.outgoing, &self.inbox).await)
             }
         }

@@ -8,10 +8,11 @@ use tokio::time::timeout;
 use super::pump;
 use super::session::Session;
 use crate::agent::protocol::{Attach, KeptShell, Pty, Spawn};
-use crate::bridge::{self, AgentAddress, BridgeError, Exit};
+use crate::bridge::{self, BridgeError, Exit};
 use crate::error_chain::in_full;
 use crate::text::Say;
-use crate::text::shells::Shells;
+use crate::text::shells::{HeldBy, Shells};
+use crate::workspace::Container;
 
 /// Nobody answers a question sooner; what is there by then was typed for a shell, most likely by a script.
 const TYPED_AHEAD: Duration = Duration::from_millis(150);
@@ -26,38 +27,36 @@ const MOST_OFFERED: usize = 9;
 /// Runs the shell until it is over or the client is gone. `None`: the latter, or everything is said.
 pub(super) async fn run(
     session: &Session,
-    agent: &AgentAddress,
-    pty: &Pty,
+    container: &Container,
+    mut pty: Pty,
     spawn: Spawn,
 ) -> Result<Option<Exit>, BridgeError> {
-    let pty = &mut pty.clone();
-    let tasks = &session.visit().gateway.tasks;
-    if let Some(id) = choose(session, agent, pty).await {
+    if let Some(id) = choose(session, container, &mut pty).await {
         let wanted = Attach { id, pty: pty.clone(), env: spawn.env.clone() };
-        match bridge::attach(agent, wanted).await {
-            Ok(shell) => return Ok(shown(session, shell).await),
+        match bridge::attach(&container.agent, wanted).await {
+            Ok(shell) => return Ok(carry(session, container, shell).await),
             Err(e) => {
                 tracing::info!(user = %session.visit().guest.identity.user(), "a kept shell: {}", in_full(&e));
                 say(session, &Shells::Gone).await;
             }
         }
     }
-    let spawn = Spawn { pty: Some(pty.clone()), ..spawn };
-    match bridge::shell(agent, spawn).await? {
-        Ok(shell) => Ok(told(session, pump::shell(shell, &session.outgoing, &session.inbox, tasks).await).await),
+    match bridge::shell(&container.agent, Spawn { pty: Some(pty), ..spawn }).await? {
+        Ok(shell) => Ok(carry(session, container, shell).await),
         Err(process) => Ok(pump::process(process, &session.outgoing, &session.inbox).await),
     }
 }
 
-/// A shell that was there already: its screen first.
-async fn shown(session: &Session, mut shell: bridge::Shell) -> Option<Exit> {
+/// Its screen first, where it was there already.
+async fn carry(session: &Session, container: &Container, mut shell: bridge::Shell) -> Option<Exit> {
+    let gateway = &session.visit().gateway;
+    let key = (container.reservation.id.clone(), shell.id);
+    let _held = gateway.holders.hold(key, session.visit().handle.clone());
     let screen = std::mem::take(&mut shell.screen);
-    session.outgoing.stdout(screen).await.ok()?;
-    let tasks = &session.visit().gateway.tasks;
-    told(session, pump::shell(shell, &session.outgoing, &session.inbox, tasks).await).await
-}
-
-async fn told(session: &Session, exit: Option<Exit>) -> Option<Exit> {
+    if !screen.is_empty() {
+        session.outgoing.stdout(screen).await.ok()?;
+    }
+    let exit = pump::shell(shell, &session.outgoing, &session.inbox, &gateway.tasks).await;
     if exit == Some(Exit::TakenOver) {
         let words = Shells::TakenOver.say(session.lang);
         // A client that takes nothing any more is why it was taken over.
@@ -71,16 +70,26 @@ async fn say(session: &Session, words: &Shells<'_>) {
 }
 
 /// Which shell to go back to; `None` for a new one. Asks only where there is one, and somebody to ask.
-async fn choose(session: &Session, agent: &AgentAddress, pty: &mut Pty) -> Option<u32> {
-    let shells = timeout(LIST_LIMIT, bridge::shells(agent)).await.ok()?.ok()?;
-    let shells = offered(shells);
+async fn choose(session: &Session, container: &Container, pty: &mut Pty) -> Option<u32> {
+    let shells = timeout(LIST_LIMIT, bridge::shells(&container.agent)).await.ok()?.ok()?;
+    let holders = &session.visit().gateway.holders;
+    let states = shells.into_iter().map(|shell| async move {
+        let key = (container.reservation.id.clone(), shell.id);
+        let held = match shell.attached {
+            true if holders.is_silent(&key).await => HeldBy::Silence,
+            true => HeldBy::Connection,
+            false => HeldBy::Nobody,
+        };
+        (shell, held)
+    });
+    let shells = offered(futures_util::future::join_all(states).await);
     if shells.is_empty() || session.inbox.has_input_within(TYPED_AHEAD).await {
         return None;
     }
     let count = shells.len();
     say(session, &Shells::Here { count }).await;
-    for (number, shell) in shells.iter().enumerate() {
-        let line = Shells::One(shell).say(session.lang);
+    for (number, (shell, held_by)) in shells.iter().enumerate() {
+        let line = Shells::One { shell, held_by: *held_by }.say(session.lang);
         let line = if count == 1 { format!("  {line}\r\n") } else { format!("  {}  {line}\r\n", number + 1) };
         session.outgoing.stdout(line).await.ok()?;
     }
@@ -89,19 +98,17 @@ async fn choose(session: &Session, agent: &AgentAddress, pty: &mut Pty) -> Optio
     let _ = session.outgoing.stdout("\r\n").await;
     match answer {
         Answer::New => None,
-        Answer::Back(index) => shells.get(index).map(|shell| shell.id),
+        Answer::Back(index) => shells.get(index).map(|(shell, _)| shell.id),
     }
 }
 
-/// Those that nobody is connected to; behind them, to be taken over, the others. Those alone are no reason to ask:
-/// whoever opens a second window wants a second shell.
-fn offered(shells: Vec<KeptShell>) -> Vec<KeptShell> {
-    let (mut offered, mut attached) = (Vec::new(), Vec::new());
-    for shell in shells {
-        if shell.attached { attached.push(shell) } else { offered.push(shell) }
-    }
+/// Those that nobody is connected to, or only a connection that is dead and not known to be; behind them, to be taken
+/// over, the others. Those alone are no reason to ask: whoever opens a second window wants a second shell.
+fn offered(shells: Vec<(KeptShell, HeldBy)>) -> Vec<(KeptShell, HeldBy)> {
+    let (attached, mut offered): (Vec<_>, Vec<_>) =
+        shells.into_iter().partition(|(_, held_by)| *held_by == HeldBy::Connection);
     if !offered.is_empty() {
-        offered.append(&mut attached);
+        offered.extend(attached);
     }
     offered.truncate(MOST_OFFERED);
     offered
@@ -232,17 +239,14 @@ mod tests {
 
     #[test]
     fn attached_shells_alone_are_no_reason_to_ask() {
-        let shell = |id, attached| KeptShell {
-            id,
-            attached,
-            command: String::new(),
-            others: 0,
-            folder: String::new(),
-            age_ms: 0,
-            left_ms: 0,
+        use HeldBy::{Connection, Nobody, Silence};
+        let shell = |id, held_by| {
+            let (command, folder) = (String::new(), String::new());
+            let attached = held_by != Nobody;
+            (KeptShell { id, attached, command, others: 0, folder, age_ms: 0, left_ms: 0 }, held_by)
         };
-        let ids = |shells| offered(shells).into_iter().map(|s| s.id).collect::<Vec<_>>();
-        assert!(ids(vec![shell(1, true)]).is_empty());
-        assert_eq!(ids(vec![shell(1, true), shell(2, false), shell(3, false)]), [2, 3, 1]);
+        let ids = |shells| offered(shells).into_iter().map(|(s, _)| s.id).collect::<Vec<_>>();
+        assert!(ids(vec![shell(1, Connection)]).is_empty());
+        assert_eq!(ids(vec![shell(1, Connection), shell(2, Nobody), shell(3, Silence)]), [2, 3, 1]);
     }
 }

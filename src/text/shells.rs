@@ -14,7 +14,12 @@ pub enum Shells<'a> {
         count: usize,
     },
     /// One of them.
-    One(&'a KeptShell),
+    One {
+        /// Which.
+        shell: &'a KeptShell,
+        /// Who is connected to it.
+        held_by: HeldBy,
+    },
     /// Below the list: what can be typed.
     Choose {
         /// How many.
@@ -28,6 +33,17 @@ pub enum Shells<'a> {
     TakenOver,
 }
 
+/// Who is connected to a shell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldBy {
+    /// Nobody.
+    Nobody,
+    /// A connection that answers.
+    Connection,
+    /// A connection that gives no sign of life.
+    Silence,
+}
+
 impl Say for Shells<'_> {
     fn say(&self, lang: Lang) -> String {
         match self {
@@ -37,7 +53,7 @@ impl Say for Shells<'_> {
             Self::Here { .. } => {
                 lang.pick("Shells of yours go on here:", "Plusieurs de vos shells continuent ici :").into()
             }
-            Self::One(shell) => one(shell, lang),
+            Self::One { shell, held_by } => one(shell, *held_by, lang),
             Self::Choose { count: 1 } => lang.pick(
                 "Enter: back to it · n Enter: a new shell ".into(),
                 "Entrée : y revenir · n Entrée : un nouveau shell ".into(),
@@ -60,7 +76,7 @@ impl Say for Shells<'_> {
     }
 }
 
-fn one(shell: &KeptShell, lang: Lang) -> String {
+fn one(shell: &KeptShell, held_by: HeldBy, lang: Lang) -> String {
     let long = |milliseconds| span(Duration::from_millis(milliseconds));
     let (age, left) = (long(shell.age_ms), long(shell.left_ms));
     let mut text = match shell.command.as_str() {
@@ -78,9 +94,13 @@ fn one(shell: &KeptShell, lang: Lang) -> String {
         let folder = &shell.folder;
         text.push_str(&lang.pick(format!(", in {folder}"), format!(", dans {folder}")));
     }
-    text.push_str(&match shell.attached {
-        true => lang.pick(" (open in another connection)".into(), " (ouvert dans une autre connexion)".into()),
-        false => lang.pick(format!(" (left {left} ago)"), format!(" (quitté il y a {left})")),
+    text.push_str(&match held_by {
+        HeldBy::Connection => {
+            lang.pick(" (open in another connection)".into(), " (ouvert dans une autre connexion)".into())
+        }
+        HeldBy::Silence => lang
+            .pick(" (its connection does not answer)".into(), " (sa connexion ne répond pas)".into()),
+        HeldBy::Nobody => lang.pick(format!(" (left {left} ago)"), format!(" (quitté il y a {left})")),
     });
     text
 }
@@ -101,12 +121,12 @@ mod tests {
             left_ms: 20_000,
         };
         assert_eq!(
-            Shells::One(&shell).say(Lang::En),
+            Shells::One { shell: &shell, held_by: HeldBy::Nobody }.say(Lang::En),
             "python train.py, for 2 h, 1 more program, in /home/ada (left 20 s ago)"
         );
         let shell = KeptShell { command: String::new(), attached: true, others: 0, ..shell };
         assert_eq!(
-            Shells::One(&shell).say(Lang::Fr),
+            Shells::One { shell: &shell, held_by: HeldBy::Connection }.say(Lang::Fr),
             "à l'invite, ouvert depuis 2 h, dans /home/ada (ouvert dans une autre connexion)"
         );
     }
