@@ -13,6 +13,7 @@ mod descriptors;
 mod dial;
 pub mod door;
 mod end;
+mod idle;
 mod jupyter;
 mod listen;
 mod modes;

@@ -100,6 +100,8 @@ pub enum Request {
     Shells,
     /// Go back to a shell, wherever it is attached now. Answered with [`Reply::Attached`].
     Attach(Attach),
+    /// For how long has nothing happened? Answered with [`Reply::Idle`].
+    Idle,
 }
 
 /// Somebody comes back to a shell.
@@ -250,6 +252,13 @@ pub enum Reply {
     },
     /// To [`Request::Shells`]; the one that was left last comes first.
     Shells(Vec<KeptShell>),
+    /// To [`Request::Idle`].
+    Idle {
+        /// For how long nothing has happened, in milliseconds.
+        quiet_ms: u64,
+        /// After how many of them it is time to end; 0 for never.
+        limit_ms: u64,
+    },
 }
 
 /// How JupyterLab does in a container.
@@ -357,6 +366,8 @@ pub enum Event {
     },
     /// The shell has been taken over by another connection. Nothing more comes.
     TakenOver,
+    /// Nothing has happened in the container for the time that the site has set; said again while it is so.
+    Idle,
 }
 
 /// The agent's configuration: one JSON file in [`RUN_DIR`], root only.
@@ -386,6 +397,9 @@ pub struct AgentConfig {
     /// For how many milliseconds at most; without it until the end.
     #[serde(default)]
     pub keep_shells_for_ms: Option<u64>,
+    /// Milliseconds without anything happening, after which [`Event::Idle`] is said; never without it.
+    #[serde(default)]
+    pub idle_ms: Option<u64>,
 }
 
 /// The user inside the container.

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use std::{fs, io, thread};
 
 use nix::sys::signal::{SigSet, Signal};
@@ -13,6 +14,7 @@ use super::account::{self, User};
 use super::clock::Deadline;
 use super::door::Door;
 use super::end::{End, Why};
+use super::idle::Idle;
 use super::jupyter::Jupyter;
 use super::protocol::{AgentConfig, CONFIG_NAME, FAILURE_NAME, SOCKET_NAME};
 use super::reaper::Reaper;
@@ -85,6 +87,10 @@ fn start(directory: &Path) -> Result<std::convert::Infallible, RunError> {
         let agent = agent.clone();
         named("jupyter", move || Jupyter::keep(&agent))?;
     }
+    if let Some(limit) = agent.config.idle_ms.map(Duration::from_millis) {
+        let agent = agent.clone();
+        named("idle", move || Idle::watch(&agent, limit))?;
+    }
     let inner = agent.clone();
     named("door", move || Door::listen(&inner))?;
     let listener = bind(&directory.join(SOCKET_NAME)).map_err(RunError::Listen)?;
@@ -102,6 +108,7 @@ impl Agent {
             jupyter: Jupyter::default(),
             accepted: Accepted::default(),
             shells: Shells::default(),
+            idle: Idle::default(),
             end: End::default(),
             conversations: std::sync::atomic::AtomicUsize::new(0),
         }

@@ -14,6 +14,7 @@ use super::accepted::Accepted;
 use super::account::User;
 use super::door::Door;
 use super::end::{End, Why};
+use super::idle::Idle;
 use super::jupyter::{self, Jupyter};
 use super::protocol::{
     AgentConfig, Control, FrameError, MAX_FRAME, MAX_REQUEST, PREAMBLE, RefusedKind, Reply, Request, Spawn,
@@ -41,6 +42,7 @@ pub(super) struct Agent {
     pub(super) jupyter: Jupyter,
     pub(super) accepted: Accepted,
     pub(super) shells: Shells,
+    pub(super) idle: Idle,
     pub(super) end: End,
     pub(super) conversations: AtomicUsize,
 }
@@ -123,8 +125,8 @@ fn answer(agent: &Agent, stream: UnixStream, request: Request) {
     match request {
         Request::Ping => send(Reply::Pong { version: VERSION }),
         Request::Spawn(wanted) => run_process(agent, &stream, &wanted),
-        Request::DialTcp { host, port } => hand_over(&stream, dial::tcp(&host, port)),
-        Request::DialUnix { path } => hand_over(&stream, dial::unix(&path, &agent.user)),
+        Request::DialTcp { host, port } => hand_over(agent, &stream, dial::tcp(&host, port)),
+        Request::DialUnix { path } => hand_over(agent, &stream, dial::unix(&path, &agent.user)),
         Request::Watch => {
             send(Reply::Done);
             agent.door.attend(agent, stream);
@@ -133,10 +135,13 @@ fn answer(agent: &Agent, stream: UnixStream, request: Request) {
             agent.terminals.say_plain(&words);
             send(Reply::Done);
         }
-        Request::Listen(wanted) => listen::serve(agent, &stream, &wanted),
+        Request::Listen(wanted) => {
+            let _in_use = agent.idle.hold();
+            listen::serve(agent, &stream, &wanted);
+        }
         Request::Take { token } => {
             let gone = || io::Error::new(io::ErrorKind::NotFound, "that connection is gone");
-            hand_over(&stream, agent.accepted.take(token).ok_or_else(gone));
+            hand_over(agent, &stream, agent.accepted.take(token).ok_or_else(gone));
         }
         Request::SetPassword { hash } => match jupyter::set_password(&agent.user, &hash) {
             Ok(()) => send(Reply::Done),
@@ -146,6 +151,7 @@ fn answer(agent: &Agent, stream: UnixStream, request: Request) {
         Request::Shell(wanted) => shells::start(agent, &stream, &wanted),
         Request::Shells => send(Reply::Shells(agent.shells.list(agent))),
         Request::Attach(wanted) => shells::attach(agent, &stream, &wanted),
+        Request::Idle => send(agent.idle.state(agent)),
         Request::Stop { grace_ms } => {
             send(Reply::Done);
             agent.end.begin(agent, Why::Stopped, Duration::from_millis(grace_ms));
@@ -153,14 +159,18 @@ fn answer(agent: &Agent, stream: UnixStream, request: Request) {
     }
 }
 
-fn hand_over(stream: &UnixStream, dialled: io::Result<OwnedFd>) {
+fn hand_over(agent: &Agent, stream: &UnixStream, dialled: io::Result<OwnedFd>) {
     match dialled {
-        Ok(connection) => drop(descriptors::send(stream, &Reply::Connected, &[connection.as_fd()])),
+        Ok(connection) => {
+            agent.idle.note_dialled(&connection);
+            drop(descriptors::send(stream, &Reply::Connected, &[connection.as_fd()]));
+        }
         Err(e) => refuse(stream, RefusedKind::ConnectFailed, &e.to_string()),
     }
 }
 
 pub(super) fn run_process(agent: &Agent, stream: &UnixStream, wanted: &Spawn) {
+    let _in_use = agent.idle.hold();
     let mut process = match spawn::spawn(agent, wanted) {
         Ok(process) => process,
         Err(e) => return refuse_spawn(agent, stream, &e),

@@ -265,6 +265,19 @@ pub async fn jupyter(address: &AgentAddress) -> Result<JupyterState, BridgeError
     }
 }
 
+/// For how long has nothing happened, and after how long is it ended for that? The latter is zero for never.
+///
+/// # Errors
+/// [`BridgeError`]
+pub async fn idle(address: &AgentAddress) -> Result<(Duration, Duration), BridgeError> {
+    match request(address, &Request::Idle).await?.1 {
+        Reply::Idle { quiet_ms, limit_ms } => {
+            Ok((Duration::from_millis(quiet_ms), Duration::from_millis(limit_ms)))
+        }
+        other => Err(unexpected(other)),
+    }
+}
+
 /// Opens the standing connection.
 ///
 /// # Errors

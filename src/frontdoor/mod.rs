@@ -21,6 +21,7 @@ use crate::workspace::{Container, Workspaces};
 pub mod admin;
 mod admin_words;
 pub mod inside;
+mod idle;
 mod jupyter;
 pub mod local;
 mod own;
@@ -198,7 +199,8 @@ async fn status(workspaces: &Workspaces, user: &UserName, as_json: bool, lang: L
         let mine = match mine {
             Some(r) => {
                 let facts = jupyter::add_facts(workspaces, &r, facts(&r, now)).await;
-                Some(shells::add_facts(workspaces, &r, facts).await)
+                let facts = shells::add_facts(workspaces, &r, facts).await;
+                Some(idle::add_facts(workspaces, &r, facts).await)
             }
             None => None,
         };
@@ -209,6 +211,7 @@ async fn status(workspaces: &Workspaces, user: &UserName, as_json: bool, lang: L
             let until = moment(r.deadline);
             let holding = Door::Holding { slot: &r.slot, state: r.state, left: r.left(now), until: &until };
             let mut lines = vec![holding.say(lang)];
+            lines.extend(idle::line(workspaces, &r, lang).await);
             lines.extend(jupyter::lines(workspaces, &r, lang).await);
             lines.extend(shells::lines(workspaces, &r, lang).await);
             lines.join("\n")

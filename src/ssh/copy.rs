@@ -1,14 +1,12 @@
 //! A copy, for its agent, of what a kept shell's terminal shows: the agent remembers the screen from it.
 //!
-//! Off the data path: what was read is noted (a reference, no bytes are copied) and a task of its own sends it a
-//! little later, joined. Under a flood only its end is kept, with the modes that were set on the way: a full-screen
-//! program's switch must not get lost in a gap.
+//! Off the data path: what was read is copied in memory and a task of its own sends it a little later, joined.
+//! (Keeping references instead would pin a read buffer for each byte that comes alone.) Under a flood only its end is
+//! kept, with the modes that were set on the way: a full-screen program's switch must not get lost in a gap.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -17,7 +15,7 @@ use super::inbox::Inbox;
 use crate::agent::protocol::Control;
 use crate::bridge::ControlSender;
 
-/// What a screen shows fits many times.
+/// What a screen shows fits many times; a copy is at most twice this, and the modes.
 const MOST: usize = 64 * 1024;
 const MOST_MODES: usize = 4 * 1024;
 /// After the first byte, so that what comes together goes together. A gateway that is killed takes so much along.
@@ -37,9 +35,9 @@ pub(super) struct Copy {
 
 #[derive(Debug, Default)]
 struct Unsent {
-    chunks: VecDeque<Bytes>,
-    bytes: usize,
-    /// Something before `chunks` has been dropped; these modes were set in it.
+    /// The end of what was shown.
+    tail: Vec<u8>,
+    /// Something before it has been dropped; these modes were set in it.
     gap: bool,
     modes: Vec<u8>,
 }
@@ -49,8 +47,8 @@ impl Copy {
         self.unsent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn note(&self, shown: &Bytes) {
-        let is_first = self.unsent().add(shown.clone());
+    pub(super) fn note(&self, shown: &[u8]) {
+        let is_first = self.unsent().add(shown);
         if is_first {
             self.news.notify_one();
         }
@@ -91,39 +89,36 @@ impl Copy {
 
 impl Unsent {
     /// True when there was nothing before.
-    fn add(&mut self, shown: Bytes) -> bool {
-        let is_first = self.chunks.is_empty();
-        self.bytes += shown.len();
-        self.chunks.push_back(shown);
-        while self.bytes > MOST
-            && let Some(dropped) = self.chunks.pop_front()
-        {
-            self.bytes -= dropped.len();
+    fn add(&mut self, shown: &[u8]) -> bool {
+        let is_first = self.tail.is_empty();
+        self.tail.extend_from_slice(shown);
+        // Twice as much is let in, so that what stays is seldom moved.
+        if self.tail.len() > 2 * MOST {
+            let dropped = self.tail.len() - MOST;
+            keep_modes(self.tail.get(..dropped).unwrap_or_default(), &mut self.modes);
+            self.tail.drain(..dropped);
             self.gap = true;
-            keep_modes(&dropped, &mut self.modes);
         }
         is_first
     }
 
     fn take(&mut self) -> Option<Control> {
-        let taken = std::mem::take(self);
-        if taken.chunks.is_empty() && !taken.gap {
+        let Self { mut tail, gap, modes } = std::mem::take(self);
+        if tail.is_empty() {
             return None;
         }
-        let mut bytes = taken.modes;
-        for chunk in taken.chunks {
-            bytes.extend_from_slice(&chunk);
+        if gap {
+            tail.splice(..0, modes);
         }
-        Some(Control::Shown { gap: taken.gap, bytes })
+        Some(Control::Shown { gap, bytes: tail })
     }
 }
 
-/// Finds the modes in what is dropped. One that two chunks share is lost; programs say it again when they redraw.
+/// Finds the modes in what is dropped. One at its very end, cut in two, is lost; programs say it
+/// again when they redraw.
 fn keep_modes(dropped: &[u8], modes: &mut Vec<u8>) {
     for (at, _) in dropped.iter().enumerate().filter(|(_, byte)| **byte == 0x1b) {
-        let Some(rest) = dropped.get(at..) else { continue };
-        let Some(set) = mode(rest) else { continue };
-        modes.extend_from_slice(set);
+        modes.extend_from_slice(dropped.get(at..).and_then(mode).unwrap_or_default());
     }
     if let Some(excess) = modes.len().checked_sub(MOST_MODES) {
         // From a sequence's begin on.
@@ -153,8 +148,8 @@ mod tests {
     fn a_little_is_copied_whole() {
         let mut unsent = Unsent::default();
         assert_eq!(unsent.take(), None);
-        assert!(unsent.add(Bytes::from("one ")));
-        assert!(!unsent.add(Bytes::from("two")));
+        assert!(unsent.add(b"one "));
+        assert!(!unsent.add(b"two"));
         assert_eq!(shown(&mut unsent), (false, b"one two".to_vec()));
         assert_eq!(unsent.take(), None);
     }
@@ -162,14 +157,13 @@ mod tests {
     #[test]
     fn of_a_flood_the_end_is_kept_and_the_modes() {
         let mut unsent = Unsent::default();
-        unsent.add(Bytes::from("\x1b[?1049h\x1b[?25l\x1b[31m\x1b[?7n"));
+        unsent.add(b"\x1b[?1049h\x1b[?25l\x1b[31m\x1b[?7n");
         for number in 0..100_000 {
-            unsent.add(Bytes::from(format!("line {number}\r\n")));
+            unsent.add(format!("line {number}\r\n").as_bytes());
         }
-        assert!(unsent.bytes <= MOST);
         let (gap, bytes) = shown(&mut unsent);
-        assert!(gap && bytes.len() <= MOST + MOST_MODES);
-        assert!(bytes.starts_with(b"\x1b[?1049h\x1b[?25lline "));
+        assert!(gap && bytes.len() <= 2 * MOST + MOST_MODES);
+        assert!(bytes.starts_with(b"\x1b[?1049h\x1b[?25l"));
         assert!(bytes.ends_with(b"line 99999\r\n"));
     }
 
@@ -181,6 +175,7 @@ mod tests {
         }
         assert!(modes.len() <= MOST_MODES && modes.starts_with(b"\x1b[?25") && modes.ends_with(b"\x1b[?25l"));
         keep_modes(&[0x1b; 5000], &mut modes);
+        assert!(modes.len() <= MOST_MODES);
         assert_eq!(mode(b"\x1b[?1;2;3h..."), Some(&b"\x1b[?1;2;3h"[..]));
     }
 }

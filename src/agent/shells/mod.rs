@@ -7,7 +7,7 @@
 //! The screen is remembered here, by a model of a terminal ([`screen`]). While a gateway holds the master its bytes
 //! do not pass the agent (they cross no second program, which is what makes it fast), so the gateway sends a copy of
 //! what was shown on the conversation's control side: a few milliseconds later, joined, at most a few frames
-//! a second, and under a flood only the end of it. That costs the data path a reference count, and unlike a snapshot that
+//! a second, and under a flood only the end of it. That costs the data path a copy in memory, and unlike a snapshot that
 //! the gateway keeps it outlives a gateway that is killed. While the agent holds the master it sees every byte.
 //! Where bytes go through the agent anyway (another transport), it calls [`Shell::show`] itself.
 //!
@@ -180,7 +180,9 @@ fn redraw(shell: &Shell) {
 /// From a gateway that has it to the next one that takes it, or to its end.
 fn follow(agent: &Agent, stream: &UnixStream, shell: &Arc<Shell>, turn: Turn) {
     shell.tell_end(turn, &agent.reaper);
+    let in_use = agent.idle.hold();
     listen(agent, stream, shell);
+    drop(in_use);
     if !agent.reaper.knows(shell.pid) {
         // Its end has been told.
         return agent.shells.remove(agent, shell);
