@@ -22,10 +22,12 @@ use crate::workspace::{Container, Workspaces};
 
 pub mod admin;
 mod admin_words;
+mod idle;
 pub mod inside;
 mod jupyter;
 pub mod local;
 mod own;
+mod shells;
 mod words;
 
 pub use admin_words::{AdminCommand, UserCommand, Whom, moment as moment_of};
@@ -214,7 +216,11 @@ async fn status(workspaces: &Workspaces, user: &UserName, as_json: bool, lang: L
                 "detail": ended.detail })
         });
         let mine = match mine {
-            Some(r) => Some(jupyter::add_facts(workspaces, &r, facts(&r, now)).await),
+            Some(r) => {
+                let facts = jupyter::add_facts(workspaces, &r, facts(&r, now)).await;
+                let facts = shells::add_facts(workspaces, &r, facts).await;
+                Some(idle::add_facts(workspaces, &r, facts).await)
+            }
             None => None,
         };
         return Answer::out(json!({ "user": user, "reservation": mine, "last": last }).to_string());
@@ -224,7 +230,9 @@ async fn status(workspaces: &Workspaces, user: &UserName, as_json: bool, lang: L
             let until = moment(r.deadline);
             let holding = Door::Holding { slot: &r.slot, state: r.state, left: r.left(now), until: &until };
             let mut lines = vec![holding.say(lang)];
+            lines.extend(idle::line(workspaces, &r, lang).await);
             lines.extend(jupyter::lines(workspaces, &r, lang).await);
+            lines.extend(shells::lines(workspaces, &r, lang).await);
             lines.join("\n")
         }
         None => {

@@ -16,6 +16,7 @@ pub mod menu;
 pub mod qr;
 pub mod refusal;
 pub mod session;
+pub mod shells;
 
 /// A language we speak.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

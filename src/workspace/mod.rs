@@ -199,6 +199,13 @@ impl Workspaces {
         self.inner.end(&mine.id, EndReason::Released).ok_or(Refusal::NothingReserved)
     }
 
+    /// Its agent says that nothing has happened in it for the time that the site has set.
+    pub fn end_idle(&self, id: &ReservationId) {
+        if self.inner.config.reservation.idle.is_some() {
+            self.inner.end(id, EndReason::Idle);
+        }
+    }
+
     /// Lets starts and ends under way finish; begins nothing new. Containers run on.
     pub async fn shut_down(&self) {
         self.inner.stopping.cancel();

@@ -221,6 +221,9 @@ fn agent_config(inner: &Inner, opening: &Opening, password: Option<String>) -> A
         grace_ms: milliseconds(config.reservation.grace),
         jupyter: config.container.jupyter,
         password,
+        keep_shells: config.reservation.keep_shells,
+        keep_shells_for_ms: config.reservation.keep_shells_for.map(milliseconds),
+        idle_ms: config.reservation.idle.map(milliseconds),
     }
 }
 
