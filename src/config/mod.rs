@@ -247,6 +247,8 @@ pub struct ReservationRules {
     pub keep_shells_for: Option<Duration>,
     /// A container in which nothing happens for so long is ended; never by default.
     pub idle: Option<Duration>,
+    /// How long a free slot is held for the one in the queue whose turn it is.
+    pub hold: Duration,
 }
 
 /// `[container]`: what every container is made with; a slot may differ in the limits.

@@ -14,6 +14,7 @@ pub mod door;
 pub mod login;
 pub mod menu;
 pub mod qr;
+pub mod queue;
 pub mod refusal;
 pub mod session;
 pub mod shells;
