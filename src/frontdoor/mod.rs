@@ -23,11 +23,13 @@ use crate::workspace::{Container, Workspaces};
 
 pub mod admin;
 mod admin_words;
+mod idle;
 pub mod inside;
 mod jupyter;
 pub mod local;
 mod own;
 pub mod queue;
+mod shells;
 mod words;
 
 pub use admin_words::{AdminCommand, UserCommand, Whom, moment as moment_of};
@@ -219,7 +221,11 @@ async fn status(workspaces: &Workspaces, user: &UserName, as_json: bool, lang: L
                 "detail": ended.detail })
         });
         let mine = match mine {
-            Some(r) => Some(jupyter::add_facts(workspaces, &r, facts(&r, now)).await),
+            Some(r) => {
+                let facts = jupyter::add_facts(workspaces, &r, facts(&r, now)).await;
+                let facts = shells::add_facts(workspaces, &r, facts).await;
+                Some(idle::add_facts(workspaces, &r, facts).await)
+            }
             None => None,
         };
         let (queue, missed) = queue::facts_of(workspaces, user);
@@ -232,8 +238,10 @@ async fn status(workspaces: &Workspaces, user: &UserName, as_json: bool, lang: L
             let until = moment(r.deadline);
             let holding = Door::Holding { slot: &r.slot, state: r.state, left: r.left(now), until: &until };
             let mut lines = vec![holding.say(lang)];
+            lines.extend(idle::line(workspaces, &r, lang).await);
             lines.extend(ends_soon(workspaces, &r, now, lang));
             lines.extend(jupyter::lines(workspaces, &r, lang).await);
+            lines.extend(shells::lines(workspaces, &r, lang).await);
             lines.join("\n")
         }
         None => {

@@ -11,7 +11,7 @@ use super::landing::{First, Landing, land};
 use super::outgoing::Outgoing;
 use super::remote::{Remote, X11};
 use super::visit::{Visit, in_words};
-use super::{charter_session, menu_session, pump, typed};
+use super::{charter_session, menu_session, pump, shell_session, typed};
 use crate::agent::protocol::{Program, Pty, Spawn};
 use crate::bridge::{self, AgentAddress, BridgeError, Exit};
 use crate::error_chain::in_full;
@@ -203,8 +203,8 @@ impl Session {
         let _ends = over.clone().drop_guard();
         let mut spawn = self.spawn(asked, pty);
         spawn.env.extend(self.lent(&container.agent, over).await);
-        let exit = match bridge::spawn(&container.agent, spawn).await {
-            Ok(process) => pump::process(process, &self.outgoing, &self.inbox).await,
+        let exit = match self.carry(&container, spawn).await {
+            Ok(exit) => exit,
             Err(error) => return self.refuse_by_agent(&container, &error).await,
         };
         let Some(exit) = exit else { return };
@@ -213,6 +213,19 @@ impl Session {
             let _ = self.outgoing.stderr(format!("{words}\r\n")).await;
         }
         self.outgoing.finish(&exit).await;
+    }
+
+    async fn carry(&self, container: &Container, spawn: Spawn) -> Result<Option<Exit>, BridgeError> {
+        let keeps = self.visit().gateway.config.reservation.keep_shells > 0;
+        match &spawn {
+            Spawn { program: Program::Shell, pty: Some(pty), .. } if keeps => {
+                shell_session::run(self, container, pty.clone(), spawn).await
+            }
+            _ => {
+                let process = bridge::spawn(&container.agent, spawn).await?;
+                Ok(pump::process(process, &self.outgoing, &self.inbox).await)
+            }
+        }
     }
 
     async fn welcome(&self, container: &Container) {

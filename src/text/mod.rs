@@ -17,6 +17,7 @@ pub mod qr;
 pub mod queue;
 pub mod refusal;
 pub mod session;
+pub mod shells;
 
 /// A language we speak.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

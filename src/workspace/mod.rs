@@ -17,7 +17,6 @@ use crate::bridge::AgentAddress;
 use crate::charter::Charter;
 use crate::config::{Config, ReservationRules};
 use crate::engine::Engine;
-use crate::error_chain::in_full;
 use crate::handover::Fate;
 use crate::reservation::{
     Book, Cause, Claim, Claimed, Desk, EndReason, Ended, MachineName, MachinePlan, Refusal, Reservation,
@@ -225,6 +224,13 @@ impl Workspaces {
         self.inner.end(&mine.id, EndReason::Released).ok_or(Refusal::NothingReserved)
     }
 
+    /// Its agent says that nothing has happened in it for the time that the site has set.
+    pub fn end_idle(&self, id: &ReservationId) {
+        if self.inner.config.reservation.idle.is_some() {
+            self.inner.end(id, EndReason::Idle);
+        }
+    }
+
     /// Lets starts and ends under way finish; begins nothing new. Containers run on.
     pub async fn shut_down(&self) {
         self.inner.stopping.cancel();
@@ -297,7 +303,7 @@ impl Inner {
     async fn finish(self: &Arc<Self>, id: &ReservationId, reason: EndReason, detail: Option<String>) {
         let ended = loop {
             let finish =
-                || self.desk.change(|book| book.finish(id, reason, detail.clone(), Timestamp::now()));
+                || self.desk.change(|book| book.finish(id, reason, detail.clone(), clock::wall()));
             match self.roles.as_owner(finish) {
                 Ok(ended) => break ended,
                 Err(Role::Elder(heir)) => return heir.tell(id, Fate::Ended { reason, detail }).await,

@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
@@ -216,11 +215,14 @@ fn agent_config(inner: &Inner, opening: &Opening, password: Option<String>) -> A
             gid: who.uid(),
             shell: config.container.shell.clone(),
         },
-        lifetime_ms: milliseconds(reservation.left(Timestamp::now())),
+        lifetime_ms: milliseconds(reservation.left(super::clock::wall())),
         warnings_ms: config.reservation.warnings.iter().copied().map(milliseconds).collect(),
         grace_ms: milliseconds(config.reservation.grace),
         jupyter: config.container.jupyter,
         password,
+        keep_shells: config.reservation.keep_shells,
+        keep_shells_for_ms: config.reservation.keep_shells_for.map(milliseconds),
+        idle_ms: config.reservation.idle.map(milliseconds),
     }
 }
 

@@ -179,6 +179,7 @@ impl Cluster {
         let mut child = Command::new(GATEWAY)
             .args(["serve", "-c"])
             .arg(self.config())
+            .env("CLUSTERIA_TEST_CLOCK", self.path("clock"))
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .stdout(log.try_clone().unwrap())
