@@ -30,7 +30,8 @@ pub(super) fn wall() -> Timestamp {
 
 #[cfg(debug_assertions)]
 fn test_step() -> jiff::SignedDuration {
-    let read = || std::fs::read_to_string(std::env::var_os("CLUSTERIA_TEST_CLOCK")?).ok()?.trim().parse().ok();
+    let read =
+        || std::fs::read_to_string(std::env::var_os("CLUSTERIA_TEST_CLOCK")?).ok()?.trim().parse().ok();
     jiff::SignedDuration::from_secs(read().unwrap_or_default())
 }
 

@@ -278,7 +278,7 @@ impl Fault for Upgrade {
             let count = |words: &str| log.matches(words).count();
             let ended =
                 count("taken over from the gateway that ran") + count("this gateway goes on as before");
-            (ended >= count("a new gateway starts and is to take over")).then(|| drop(cluster.owner_pid()))
+            (ended >= count("a new gateway starts and is to take over")).then(|| cluster.owner_pid())
         };
         eventually("the upgrade has come to an end", SOON, settled);
     }
