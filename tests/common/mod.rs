@@ -95,6 +95,8 @@ pub struct Cluster {
     pub folder: tempfile::TempDir,
     pub port: u16,
     gateway: Option<Child>,
+    /// More of the gateway's environment.
+    pub environment: Vec<(std::ffi::OsString, std::ffi::OsString)>,
     /// Gateways that took over from it, oldest first.
     heirs: Mutex<Vec<u32>>,
 }
@@ -110,7 +112,14 @@ impl Cluster {
     pub fn prepare(plan: &Plan) -> Self {
         let name = format!("t-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = tempfile::Builder::new().prefix("ct-").tempdir().unwrap();
-        let cluster = Self { name, folder, port: free_port(), gateway: None, heirs: Mutex::default() };
+        let cluster = Self {
+            name,
+            folder,
+            port: free_port(),
+            gateway: None,
+            environment: Vec::new(),
+            heirs: Mutex::default(),
+        };
         fs::write(cluster.config(), cluster.config_text(plan)).unwrap();
         cluster.cli(&["hostkey"]).success();
         for user in plan.users {
@@ -180,6 +189,7 @@ impl Cluster {
             .args(["serve", "-c"])
             .arg(self.config())
             .env("CLUSTERIA_TEST_CLOCK", self.path("clock"))
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .stdout(log.try_clone().unwrap())
