@@ -14,11 +14,9 @@ const COMPLAINTS: usize = 3;
 
 /// Opens it for reading and writing, and checks that it is whole.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
-    let failed = |source: rusqlite::Error| match code(&source) {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            StoreError::Damaged { path: path.to_owned(), detail: source.to_string() }
-        }
-        _ => StoreError::Open { path: path.to_owned(), source },
+    let failed = |source: rusqlite::Error| match is_damage(&source) {
+        true => StoreError::Damaged { path: path.to_owned(), detail: source.to_string() },
+        false => StoreError::Open { path: path.to_owned(), source },
     };
     let connection = Connection::open(path).map_err(failed)?;
     connection.busy_timeout(BUSY_LIMIT).map_err(failed)?;
@@ -48,9 +46,19 @@ fn write_ahead(connection: &Connection) -> Result<(), rusqlite::Error> {
 
 /// What is wrong with it; nothing for one that is whole.
 pub(super) fn check(connection: &Connection) -> Result<Vec<String>, rusqlite::Error> {
-    let mut query = connection.prepare(&format!("PRAGMA quick_check({COMPLAINTS})"))?;
-    let said = query.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
-    Ok(said.into_iter().filter(|line| line != "ok").collect())
+    let ask = || {
+        let mut query = connection.prepare(&format!("PRAGMA quick_check({COMPLAINTS})"))?;
+        query.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()
+    };
+    match ask() {
+        Ok(said) => Ok(said.into_iter().filter(|line| line != "ok").collect()),
+        Err(e) if is_damage(&e) => Ok(vec![e.to_string()]),
+        Err(e) => Err(e),
+    }
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(code(error), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 fn code(error: &rusqlite::Error) -> Option<ErrorCode> {

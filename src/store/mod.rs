@@ -16,6 +16,8 @@ mod history;
 mod migrations;
 mod queue;
 mod reservation_password;
+#[cfg(test)]
+mod tests;
 mod users;
 
 pub use backup::{BackupError, backup};

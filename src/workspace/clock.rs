@@ -24,8 +24,8 @@ pub(super) fn boot_id() -> String {
 }
 
 impl Inner {
-    /// Has the book look at the clocks, and writes down what has moved.
-    pub(super) async fn watch_clock(&self) {
+    /// Has the book look at the clocks.
+    pub(super) fn watch_clock(&self) {
         self.desk.change_if(|book| {
             let step = book.observe(moment());
             if let Some(step) = step {
@@ -33,6 +33,10 @@ impl Inner {
             }
             step.is_some()
         });
+    }
+
+    /// Writes down how the clocks stand, and the deadlines that go with it.
+    pub(super) async fn save_clock(&self) {
         let (offset, held) = self.desk.read(|book| (book.offset(), book.held().cloned().collect::<Vec<_>>()));
         let saved = *self.saved_offset.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(offset) = offset.filter(|offset| Some(*offset) != saved) else { return };

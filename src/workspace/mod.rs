@@ -3,7 +3,7 @@
 //! Everything here is idempotent and owned by tasks of its own: a caller that goes away (a lost
 //! connection) never leaves a slot half taken.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,7 +17,6 @@ use crate::bridge::AgentAddress;
 use crate::charter::Charter;
 use crate::config::{Config, ReservationRules};
 use crate::engine::Engine;
-use crate::error_chain::in_full;
 use crate::handover::Fate;
 use crate::reservation::{
     Book, Cause, Claim, Claimed, Desk, EndReason, Ended, MachineName, MachinePlan, Refusal, Reservation,
@@ -29,6 +28,7 @@ mod admin;
 mod clock;
 mod close;
 mod handover;
+mod keep;
 mod lease;
 mod open;
 mod password;
@@ -36,6 +36,8 @@ mod queue;
 mod reap;
 mod reconcile;
 mod role;
+#[cfg(test)]
+mod tests;
 
 use role::{Flag, Role, Roles};
 
@@ -59,7 +61,7 @@ struct Inner {
     /// Starts under way; the entry goes when the start has succeeded or failed.
     starts: Mutex<HashMap<ReservationId, watch::Receiver<Start>>>,
     /// Ends that the ledger could not take yet.
-    unsaved: Mutex<Vec<Ended>>,
+    unsaved: Mutex<VecDeque<Ended>>,
     /// Which state of the queue the ledger has.
     saved_queue: Mutex<Option<u64>>,
     /// How the clocks stood to each other when the ledger's deadlines were right.
@@ -145,7 +147,7 @@ impl Workspaces {
     /// Asks every machine once, so that the first login finds the truth; then starts the watchers.
     pub async fn start_watching(&self) {
         let first = self.inner.engines.keys().map(|machine| self.inner.refresh(machine));
-        self.inner.watch_clock().await;
+        self.inner.watch_clock();
         futures_util::future::join_all(first).await;
         self.inner.watch_all();
     }
@@ -256,6 +258,7 @@ impl Inner {
             self.spawn(reconcile::listen(self.clone(), machine.clone()));
         }
         self.spawn(reap::reap(self.clone()));
+        self.spawn(keep::keep(self.clone()));
     }
 
     fn lease_of(self: &Arc<Self>, reservation: Reservation) -> Lease {
@@ -329,14 +332,6 @@ impl Inner {
             inner.save_end(ended).await;
         });
         let _ = written.await;
-    }
-
-    async fn save_end(&self, ended: Ended) {
-        let copy = ended.clone();
-        if let Err(e) = self.ledger.run(move |l| l.note_end(&copy)).await {
-            tracing::error!(reservation = %ended.id, "the end is not in the ledger yet: {}", in_full(&e));
-            self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).push(ended);
-        }
     }
 
     async fn remove_run_dir(&self, id: &ReservationId) {
