@@ -41,6 +41,15 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
+    /// The agents' key beside it.
+    #[error("cannot use the agents' key {}", path.display())]
+    Key {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// A newer clusteria has written it.
     #[error("the ledger has schema {found}, this clusteria knows up to {known}: use the newer clusteria")]
     TooNew {
