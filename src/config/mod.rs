@@ -140,6 +140,8 @@ pub struct Ldap {
     pub group: Option<String>,
     /// The group (its DN) of administrators.
     pub admin_group: Option<String>,
+    /// Whose members must have a second factor.
+    pub totp_group: Option<String>,
     /// How long an entry that was found is believed without asking again.
     pub cache: Duration,
     /// The attribute with public keys; empty for none.
