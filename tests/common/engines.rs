@@ -427,8 +427,8 @@ fn is_gone(pid: Pid) -> bool {
     stat.rsplit(')').next().is_none_or(|rest| rest.trim_start().starts_with(['Z', 'X']) || rest.is_empty())
 }
 
-/// A certificate authority, by openssl.
-fn make_authority(folder: &Path) {
+/// A certificate authority, by openssl: `ca.pem` and its key.
+pub fn make_authority(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     openssl(
         folder,

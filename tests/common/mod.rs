@@ -97,6 +97,8 @@ pub struct Cluster {
     pub name: String,
     pub folder: tempfile::TempDir,
     pub port: u16,
+    /// For the gateway's own environment.
+    pub environment: Vec<(String, String)>,
     gateway: Option<Child>,
 }
 
@@ -111,7 +113,7 @@ impl Cluster {
     pub fn prepare(plan: &Plan) -> Self {
         let name = format!("t-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = tempfile::Builder::new().prefix("ct-").tempdir().unwrap();
-        let cluster = Self { name, folder, port: free_port(), gateway: None };
+        let cluster = Self { name, folder, port: free_port(), environment: Vec::new(), gateway: None };
         fs::write(cluster.config(), cluster.config_text(plan)).unwrap();
         cluster.cli(&["hostkey"]).success();
         for user in plan.users {
@@ -184,6 +186,7 @@ impl Cluster {
         let mut child = Command::new(GATEWAY)
             .args(["serve", "-c"])
             .arg(self.config())
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .stdout(log.try_clone().unwrap())
