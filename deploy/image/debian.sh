@@ -35,7 +35,7 @@ trim() {
     rm -rf "$root"/usr/share/man/* "$root"/usr/share/info/* "$root"/usr/share/lintian "$root"/usr/share/groff
     rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin "$root"/var/cache/apt/archives/*.deb
     rm -rf "$root"/var/cache/debconf/*-old "$root"/var/log/* "$root"/debootstrap "$root"/tmp/*
-    # This machine's names are not the container's.
-    rm -f "$root/etc/hostname" "$root/etc/resolv.conf"
+    # This machine's names are not the container's. In an engine's build they are mounts, and not part of the image.
+    rm -f "$root/etc/hostname" "$root/etc/resolv.conf" 2>/dev/null || true
     : >"$root/etc/machine-id"
 }
