@@ -92,7 +92,7 @@ class Scripts(unittest.TestCase):
         sh("shellcheck", "-x", "-P", ROOT, *scripts, cwd=ROOT)
 
     def test_every_script_explains_itself(self):
-        for script in ("image/build", "image/test", "storage/volume", "storage/nfs", "dataset/gtsrb"):
+        for script in ("image/build", "image/test", "storage/volume", "storage/nfs", "storage/gluster", "dataset/gtsrb"):
             said = sh(DEPLOY / script, "--help")
             self.assertIn(f"deploy/{script}", said)
 
