@@ -17,6 +17,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::reservation::{MachineName, SlotId, UserName};
 
 pub use errors::{ConfigErrors, Position, Problem};
@@ -86,6 +88,8 @@ pub struct Ssh {
     pub max_startups: usize,
     /// Connections of one user.
     pub max_per_user: usize,
+    /// How long the connections of a gateway go on after a newer one has taken over.
+    pub drain: Duration,
 }
 
 /// One listening address.
@@ -115,7 +119,7 @@ pub struct Auth {
 }
 
 /// A way to prove who one is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AuthMethod {
     /// Keys in the ledger.
     PublicKey,
@@ -237,6 +241,14 @@ pub struct ReservationRules {
     pub per_user: usize,
     /// May a non-interactive client (VS Code, scp) get a slot by just connecting?
     pub auto_reserve: bool,
+    /// Shells on terminals that are kept in a container while nobody is connected to them; 0 keeps none.
+    pub keep_shells: usize,
+    /// For how long; until the end by default.
+    pub keep_shells_for: Option<Duration>,
+    /// A container in which nothing happens for so long is ended; never by default.
+    pub idle: Option<Duration>,
+    /// How long a free slot is held for the one in the queue whose turn it is.
+    pub hold: Duration,
 }
 
 /// `[container]`: what every container is made with; a slot may differ in the limits.
