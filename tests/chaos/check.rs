@@ -57,7 +57,8 @@ fn look(world: &World) -> Result<Vec<Container>, String> {
         return Err(format!("the book holds {held:?}, the engines run {runs:?}"));
     }
     let folders = world.run_folders();
-    let ids: BTreeSet<String> = held.into_keys().collect();
+    let here = held.into_iter().filter(|(_, (_, slot))| slot.starts_with("gpu1/"));
+    let ids: BTreeSet<String> = here.map(|(id, _)| id).collect();
     if folders != ids {
         return Err(format!("folders {folders:?}, reservations {ids:?}"));
     }

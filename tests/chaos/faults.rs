@@ -11,6 +11,8 @@ pub enum Takes {
     Nothing,
     /// Connections, whoever's they are; reservations go on.
     Connections,
+    /// Connections into the containers of a machine; reservations go on.
+    Path(String),
     /// The containers of a machine, and what is connected to them.
     Machine(String),
     /// One reservation.
@@ -118,7 +120,7 @@ impl Fault for FreezeEngine {
     }
 }
 
-/// The network cable of a machine.
+/// The network cable of a machine. (gpu1 shares this host with the gateway: nothing of it goes over the network.)
 struct CutLink(String);
 
 impl Fault for CutLink {
@@ -132,7 +134,7 @@ impl Fault for CutLink {
         world.machine(&self.0).join();
     }
     fn takes(&self) -> Takes {
-        Takes::Nothing
+        Takes::Path(self.0.clone())
     }
     fn place(&self) -> String {
         self.0.clone()

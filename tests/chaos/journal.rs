@@ -105,7 +105,7 @@ impl Journal {
         pages.faults.iter().any(|fault| match &fault.takes {
             Takes::Machine(name) => name == machine && fault.to.is_none(),
             Takes::Reservation(other) => other == id,
-            Takes::Nothing | Takes::Connections => false,
+            Takes::Nothing | Takes::Connections | Takes::Path(_) => false,
         })
     }
 
@@ -143,7 +143,7 @@ impl Past {
         match &self.takes {
             Takes::Nothing => false,
             Takes::Connections => meets,
-            Takes::Machine(machine) => *machine == work.held.machine && meets,
+            Takes::Machine(machine) | Takes::Path(machine) => *machine == work.held.machine && meets,
             Takes::Reservation(id) => *id == work.held.id,
         }
     }

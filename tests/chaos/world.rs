@@ -9,7 +9,7 @@ use crate::common::engines::{Engines, Machine};
 use crate::common::{Cluster, Plan, Ran};
 
 pub const USERS: [&str; 7] = ["ada", "bob", "eve", "kim", "lea", "max", "zoe"];
-const SLOTS: u8 = 2;
+const SLOTS: usize = 2;
 pub const GRACE_SECONDS: i64 = 2;
 
 pub struct World {
@@ -24,12 +24,6 @@ pub struct World {
 impl World {
     pub fn start() -> Self {
         let engines = Engines::start(3);
-        let mut machines = String::new();
-        for machine in &engines.machines {
-            machines +=
-                &format!("[[machine]]\nname = \"{}\"\nengine = \"{}\"\n", machine.name, machine.unix());
-            machines += &"[[machine.slot]]\n".repeat(usize::from(SLOTS));
-        }
         let plan = Plan {
             slots: Vec::new(),
             // Short, so that deadlines pass in the middle of it all.
@@ -37,9 +31,10 @@ impl World {
             warnings: "[\"5s\"]",
             grace: "2s",
             users: &[],
+            tls: false,
             ssh: "drain = \"5m\"",
             reservation: "auto_reserve = false",
-            more: format!("[audit]\npath = \"audit.jsonl\"\n\n{machines}"),
+            more: format!("[audit]\npath = \"audit.jsonl\"\n\n{}", engines.config(SLOTS)),
             ..Plan::default()
         };
         let mut cluster = Cluster::prepare(&plan);
@@ -93,7 +88,7 @@ impl World {
         output.status.success().then(|| serde_json::from_slice(&output.stdout).ok())?
     }
 
-    /// The reservations that have a folder for their agent.
+    /// The reservations that have a folder for their agent: those of the machine that shares this host, gpu1.
     pub fn run_folders(&self) -> BTreeSet<String> {
         let run = self.cluster.lock().unwrap().path("run");
         let folders = std::fs::read_dir(run).unwrap().flatten().filter(|entry| entry.path().is_dir());
