@@ -13,6 +13,8 @@ pub enum Takes {
     Connections,
     /// Connections into the containers of a machine; reservations go on.
     Path(String),
+    /// Containers of a machine that had only just been started.
+    Young(String),
     /// The containers of a machine, and what is connected to them.
     Machine(String),
     /// One reservation.
@@ -78,7 +80,8 @@ impl Fault for KillGateway {
     }
 }
 
-/// SIGKILL of an engine; containers run on (live-restore), and so do sessions in them.
+/// SIGKILL of an engine; containers run on (live-restore), and so do sessions in them. Only what was started in the last
+/// moments may be lost: a Docker Engine 20.10 that returns then finds a "dead shim" and removes the container.
 struct KillEngine(String);
 
 impl Fault for KillEngine {
@@ -92,7 +95,7 @@ impl Fault for KillEngine {
         world.machine(&self.0).start_engine();
     }
     fn takes(&self) -> Takes {
-        Takes::Nothing
+        Takes::Young(self.0.clone())
     }
     fn place(&self) -> String {
         self.0.clone()
