@@ -94,14 +94,14 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     Ok(())
 }
 
-fn engine(machine: &Machine, agent: &std::path::Path) -> Arc<dyn Engine> {
+pub(crate) fn engine(machine: &Machine, agent: &std::path::Path) -> Arc<dyn Engine> {
     let AgentTransport::Unix = machine.agent;
     let EngineAddress::Unix(socket) = &machine.engine;
     Arc::new(DockerEngine::unix(socket, agent))
 }
 
 /// Beside our own binary, as cargo and packages put it.
-fn agent_binary() -> Result<PathBuf, AppError> {
+pub(crate) fn agent_binary() -> Result<PathBuf, AppError> {
     let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join(BINARY_NAME)));
     [beside, Some(PathBuf::from(PACKAGED_AGENT))]
         .into_iter()

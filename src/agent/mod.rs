@@ -16,6 +16,7 @@ mod jupyter;
 mod listen;
 mod modes;
 mod own_path;
+pub mod probe;
 mod pty;
 mod reaper;
 mod rights;
@@ -24,6 +25,7 @@ mod serve;
 pub mod sftp;
 mod spawn;
 mod terminals;
+pub mod usage;
 mod x11;
 
 pub use run::{RunError, run};

@@ -22,6 +22,8 @@ use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::usage::report::Usage;
+
 /// The protocol's version; a new agent speaks to an older gateway's version or refuses by name.
 pub const VERSION: u8 = 1;
 /// First bytes of every connection: three letters and the gateway's [`VERSION`].
@@ -90,6 +92,8 @@ pub enum Request {
     },
     /// How does JupyterLab do? Answered with [`Reply::Jupyter`].
     Jupyter,
+    /// What does the container use? Answered with [`Reply::Usage`], at once.
+    Usage,
 }
 
 /// Where to listen in the container.
@@ -199,6 +203,8 @@ pub enum Reply {
     },
     /// To [`Request::Jupyter`].
     Jupyter(JupyterState),
+    /// To [`Request::Usage`].
+    Usage(Box<Usage>),
 }
 
 /// How JupyterLab does in a container.
@@ -318,6 +324,23 @@ pub struct AgentConfig {
     /// What opens it, argon2id in PHC format: the reservation's password. Without it nobody gets in.
     #[serde(default)]
     pub password: Option<String>,
+    /// The slot's GPUs.
+    #[serde(default)]
+    pub gpus: GpuPlan,
+    /// The mounts that people write to.
+    #[serde(default)]
+    pub stores: Vec<String>,
+}
+
+/// What a slot has of GPUs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuPlan {
+    /// So many.
+    pub count: usize,
+    /// Another slot has some of them too.
+    pub shared: bool,
+    /// Bytes of their memory that should do.
+    pub budget: Option<u64>,
 }
 
 /// The user inside the container.

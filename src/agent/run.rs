@@ -18,6 +18,7 @@ use super::protocol::{AgentConfig, CONFIG_NAME, FAILURE_NAME, SOCKET_NAME};
 use super::reaper::Reaper;
 use super::serve::{self, Agent};
 use super::terminals::Terminals;
+use super::usage::{self, Sampler};
 
 /// Threads wait and copy small things; what is not touched of their stacks costs nothing.
 pub(super) const STACK: usize = 128 * 1024;
@@ -84,6 +85,7 @@ fn start(directory: &Path) -> Result<std::convert::Infallible, RunError> {
         let agent = agent.clone();
         named("jupyter", move || Jupyter::keep(&agent))?;
     }
+    usage::start(&agent)?;
     let inner = agent.clone();
     named("door", move || Door::listen(&inner))?;
     let listener = bind(&directory.join(SOCKET_NAME)).map_err(RunError::Listen)?;
@@ -93,6 +95,7 @@ fn start(directory: &Path) -> Result<std::convert::Infallible, RunError> {
 impl Agent {
     fn new(config: AgentConfig, user: User) -> Self {
         Self {
+            usage: Sampler::over(&config.stores),
             config,
             user,
             reaper: Reaper::default(),

@@ -22,6 +22,7 @@ use super::protocol::{
 use super::reaper::Reaper;
 use super::run::{RunError, STACK};
 use super::terminals::Terminals;
+use super::usage::Sampler;
 use super::{descriptors, dial, listen, pty, spawn};
 
 /// Simultaneous conversations.
@@ -38,6 +39,7 @@ pub(super) struct Agent {
     pub(super) terminals: Terminals,
     pub(super) door: Door,
     pub(super) jupyter: Jupyter,
+    pub(super) usage: Sampler,
     pub(super) accepted: Accepted,
     pub(super) end: End,
     pub(super) conversations: AtomicUsize,
@@ -141,6 +143,7 @@ fn answer(agent: &Agent, stream: UnixStream, request: Request) {
             Err(e) => refuse(&stream, RefusedKind::Malformed, &e.to_string()),
         },
         Request::Jupyter => send(Reply::Jupyter(agent.jupyter.state())),
+        Request::Usage => send(Reply::Usage(Box::new(agent.usage.report(&agent.config.gpus)))),
         Request::Stop { grace_ms } => {
             send(Reply::Done);
             agent.end.begin(agent, Why::Stopped, Duration::from_millis(grace_ms));

@@ -12,11 +12,13 @@ use tokio::time::timeout;
 use crate::agent::protocol::{
     Control, Event, FrameError, JupyterState, MAX_FRAME, RefusedKind, Reply, Request, Spawn,
 };
+use crate::agent::usage::report::Usage;
 
 mod frames;
 mod link;
 mod listen;
 mod stream;
+mod usage;
 
 use frames::{read_frame, write_frame};
 use link::AgentLink;
@@ -256,6 +258,17 @@ pub async fn jupyter(address: &AgentAddress) -> Result<JupyterState, BridgeError
             Ok(JupyterState::Failed { why })
         }
         Reply::Jupyter(state) => Ok(state),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// What does the container use? Bounded, and its words are printable.
+///
+/// # Errors
+/// [`BridgeError`]
+pub async fn usage(address: &AgentAddress) -> Result<Usage, BridgeError> {
+    match request(address, &Request::Usage).await?.1 {
+        Reply::Usage(usage) => Ok(usage::tidied(*usage)),
         other => Err(unexpected(other)),
     }
 }

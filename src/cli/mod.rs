@@ -12,6 +12,8 @@ use crate::config::Config;
 use crate::error_chain::in_full;
 
 mod admin;
+mod doctor;
+mod firewall;
 mod serve;
 mod user;
 
@@ -29,6 +31,10 @@ enum Command {
     Serve(ConfigFile),
     /// Check a configuration file: every problem at once, with its line.
     Check(ConfigFile),
+    /// Ask everything that the configuration names, on every machine, and say what to do about what is wrong.
+    Doctor(doctor::DoctorArguments),
+    /// Print the packet filter's rules for the machines, as a script: what containers may reach.
+    Firewall(ConfigFile),
     /// Make the host keys that are missing and show the fingerprints of all.
     Hostkey(ConfigFile),
     /// Users of the ledger: add, list, remove, password, key.
@@ -53,6 +59,8 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(file) => load(&file.config).and_then(serve::serve),
         Command::Check(file) => load(&file.config).and_then(|config| check(&file.config, &config)),
+        Command::Doctor(arguments) => return doctor::run(&arguments),
+        Command::Firewall(file) => load(&file.config).map(|config| firewall::print(&config)),
         Command::Hostkey(file) => load(&file.config).and_then(|config| host_keys(&config)),
         Command::User(arguments) => user::run(arguments),
         Command::Admin(arguments) => {

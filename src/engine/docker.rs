@@ -16,11 +16,12 @@ use futures_util::StreamExt;
 use tokio::sync::{Notify, OnceCell};
 use tokio::time::{sleep, timeout};
 
-use super::labels::CLUSTER;
-use super::{ContainerKey, ContainerSpec, Engine, EngineError, Found, Labels, Progress, Stage};
+use super::labels::{CLUSTER, bridge_name, network_name};
+use super::{ContainerKey, ContainerSpec, Engine, EngineError, Examination, Found, Labels, Progress, Stage};
 use crate::error_chain::in_full;
 
 mod agent_volume;
+mod examine;
 mod image;
 mod spec;
 
@@ -81,6 +82,20 @@ impl DockerEngine {
             .unwrap_or_else(|_| Err(EngineError::Unreachable("a container is being removed for ever".into())))
     }
 
+    /// The agent's volume and the cluster's network, made at their first use.
+    async fn surroundings(
+        &self,
+        docker: &Docker,
+        spec: &ContainerSpec,
+        image: &str,
+    ) -> Result<(&str, &str), EngineError> {
+        let cluster = &spec.labels.cluster;
+        let volume = || agent_volume::ensure(docker, &self.agent, image, cluster);
+        let volume = self.agent_volume.get_or_try_init(volume).await?;
+        let network = self.network.get_or_try_init(|| ensure_network(docker, cluster)).await?;
+        Ok((volume, network))
+    }
+
     async fn create(
         &self,
         spec: &ContainerSpec,
@@ -89,11 +104,7 @@ impl DockerEngine {
         let docker = self.docker().await?;
         let image = image::ensure(docker, &spec.image, progress).await?;
         progress(Stage::Creating);
-        let volume = self
-            .agent_volume
-            .get_or_try_init(|| agent_volume::ensure(docker, &self.agent, &image, &spec.labels.cluster))
-            .await?;
-        let network = self.network.get_or_try_init(|| ensure_network(docker, &spec.labels.cluster)).await?;
+        let (volume, network) = self.surroundings(docker, spec, &image).await?;
         let body = spec::body(spec, &image, volume, network);
         let options = CreateContainerOptionsBuilder::default().name(&spec.name).build();
         match limited(START_LIMIT, docker.create_container(Some(options), body)).await {
@@ -201,6 +212,21 @@ impl Engine for DockerEngine {
         image::find(self.docker().await?, image).await.map(|found| found.is_some())
     }
 
+    async fn examine(&self, cluster: &str, image: &str) -> Result<Examination, EngineError> {
+        examine::examine(self.docker().await?, cluster, image).await
+    }
+
+    async fn probe(
+        &self,
+        spec: &ContainerSpec,
+        command: Vec<String>,
+        limit: Duration,
+    ) -> Result<String, EngineError> {
+        let docker = self.docker().await?;
+        let (volume, network) = self.surroundings(docker, spec, &spec.image).await?;
+        examine::probe(docker, spec, command, limit, volume, network).await
+    }
+
     async fn version(&self) -> Result<String, EngineError> {
         let version = limited(CALL_LIMIT, self.docker().await?.version()).await?;
         Ok(version.version.unwrap_or_else(|| "unknown".into()))
@@ -209,7 +235,7 @@ impl Engine for DockerEngine {
 
 /// One bridge for each cluster, on which containers cannot reach each other.
 async fn ensure_network(docker: &Docker, cluster: &str) -> Result<String, EngineError> {
-    let name = format!("clusteria-{cluster}");
+    let name = network_name(cluster);
     match limited(CALL_LIMIT, docker.inspect_network(&name, None)).await {
         Ok(_) => return Ok(name),
         Err(EngineError::Refused(why)) if why.starts_with("404") => {}
@@ -218,10 +244,11 @@ async fn ensure_network(docker: &Docker, cluster: &str) -> Result<String, Engine
     let request = bollard::models::NetworkCreateRequest {
         name: name.clone(),
         driver: Some("bridge".into()),
-        options: Some(HashMap::from([(
-            "com.docker.network.bridge.enable_icc".to_owned(),
-            "false".to_owned(),
-        )])),
+        options: Some(HashMap::from([
+            ("com.docker.network.bridge.enable_icc".to_owned(), "false".to_owned()),
+            // A name that the packet filter's rules can know.
+            ("com.docker.network.bridge.name".to_owned(), bridge_name(cluster)),
+        ])),
         labels: Some(HashMap::from([(CLUSTER.to_owned(), cluster.to_owned())])),
         ..Default::default()
     };

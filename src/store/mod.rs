@@ -11,10 +11,12 @@ use rusqlite::Connection;
 
 mod access;
 mod history;
+mod inspect;
 mod migrations;
 mod reservation_password;
 mod users;
 
+pub use inspect::quick_check;
 pub use users::{KeyRecord, Origin, UserRecord};
 
 /// How long one statement waits for another process's lock (`clusteria user …` beside the gateway).

@@ -32,6 +32,7 @@ mod open;
 mod password;
 mod reap;
 mod reconcile;
+pub mod usage;
 
 pub use lease::{Container, Lease, Start};
 
@@ -54,6 +55,7 @@ struct Inner {
     starts: Mutex<HashMap<ReservationId, watch::Receiver<Start>>>,
     /// Ends that the ledger could not take yet.
     unsaved: Mutex<Vec<Ended>>,
+    usage: usage::Board,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
@@ -90,6 +92,7 @@ impl Workspaces {
             engines,
             starts: Mutex::default(),
             unsaved: Mutex::default(),
+            usage: usage::Board::default(),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
         };
@@ -100,6 +103,12 @@ impl Workspaces {
     #[must_use]
     pub fn desk(&self) -> &Arc<Desk> {
         &self.inner.desk
+    }
+
+    /// What every container uses.
+    #[must_use]
+    pub fn usage(&self) -> &usage::Board {
+        &self.inner.usage
     }
 
     /// The configuration.
@@ -117,6 +126,7 @@ impl Workspaces {
             self.inner.spawn(reconcile::listen(self.inner.clone(), machine.clone()));
         }
         self.inner.spawn(reap::reap(self.inner.clone()));
+        self.inner.spawn(usage::keep(self.inner.clone()));
     }
 
     /// Gives a slot and starts its container, or gives what the user has already. An explicit reservation comes

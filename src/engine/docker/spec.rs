@@ -31,7 +31,7 @@ pub(super) fn body(spec: &ContainerSpec, image: &str, volume: &str, network: &st
 }
 
 fn host_config(spec: &ContainerSpec, volume: &str, network: &str) -> HostConfig {
-    let Limits { memory, cpus, shm, pids } = spec.limits;
+    let Limits { memory, cpus, shm, pids, disk, .. } = spec.limits;
     let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     let mut mounts = vec![agent_binary(volume), bind(&spec.run_dir.to_string_lossy(), RUN_DIR, false)];
     mounts.extend(spec.mounts.iter().map(site_mount));
@@ -52,6 +52,7 @@ fn host_config(spec: &ContainerSpec, volume: &str, network: &str) -> HostConfig 
         shm_size: shm.map(signed),
         pids_limit: pids.map(signed),
         device_requests: device_requests(&spec.gpus),
+        storage_opt: disk.map(|bytes| HashMap::from([("size".to_owned(), bytes.to_string())])),
         mounts: Some(mounts),
         ..Default::default()
     }
