@@ -22,6 +22,7 @@ pub mod engine;
 pub mod error_chain;
 pub mod firewall;
 pub mod frontdoor;
+pub mod handover;
 pub mod menu;
 pub mod reservation;
 pub mod ssh;

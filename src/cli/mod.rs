@@ -29,6 +29,8 @@ struct Cli {
 enum Command {
     /// Run the gateway.
     Serve(ConfigFile),
+    /// Have the running gateway start its binary anew, configuration included: nobody is cut off.
+    Reload(ConfigFile),
     /// Check a configuration file: every problem at once, with its line.
     Check(ConfigFile),
     /// Ask everything that the configuration names, on every machine, and say what to do about what is wrong.
@@ -58,6 +60,7 @@ type Failure = Box<dyn std::error::Error>;
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(file) => load(&file.config).and_then(serve::serve),
+        Command::Reload(file) => load(&file.config).and_then(|config| serve::reload(&config)),
         Command::Check(file) => load(&file.config).and_then(|config| check(&file.config, &config)),
         Command::Doctor(arguments) => return doctor::run(&arguments),
         Command::Firewall(file) => load(&file.config).map(|config| firewall::print(&config)),

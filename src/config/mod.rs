@@ -17,6 +17,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::reservation::{MachineName, SlotId, UserName};
 
 pub use errors::{ConfigErrors, Position, Problem};
@@ -88,6 +90,8 @@ pub struct Ssh {
     pub max_startups: usize,
     /// Connections of one user.
     pub max_per_user: usize,
+    /// How long the connections of a gateway go on after a newer one has taken over.
+    pub drain: Duration,
 }
 
 /// One listening address.
@@ -117,7 +121,7 @@ pub struct Auth {
 }
 
 /// A way to prove who one is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AuthMethod {
     /// Keys in the ledger.
     PublicKey,
