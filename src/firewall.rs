@@ -33,7 +33,7 @@ const SCRIPT: &str = include_str!("firewall.sh");
 /// The script, for `/bin/sh`: `start` and `stop`, both as often as one likes.
 #[must_use]
 pub fn script(cluster: &str, network: &Network) -> String {
-    let rules: Vec<String> = rules(network).into_iter().map(|rule| format!("    add {rule}")).collect();
+    let rules: Vec<String> = rules(network).into_iter().map(|rule| format!("    {rule}")).collect();
     SCRIPT
         .replace("@CLUSTER@", cluster)
         .replace("@BRIDGE@", &bridge_name(cluster))
@@ -42,23 +42,25 @@ pub fn script(cluster: &str, network: &Network) -> String {
 
 /// In order; the first that fits decides.
 fn rules(network: &Network) -> Vec<String> {
-    let both = ["\"$out\"", "\"$in\""];
-    let answers = "-m conntrack --ctstate ESTABLISHED,RELATED -j RETURN";
-    let mut rules: Vec<String> = both.iter().map(|chain| format!("{chain} {answers}")).collect();
-    for (destinations, verdict) in [(&network.deny, REFUSE), (&network.allow, "RETURN")] {
-        for matched in destinations.iter().flat_map(matches) {
-            rules.extend(both.iter().map(|chain| format!("{chain} {matched} -j {verdict}")));
-        }
-    }
+    let both = |rule: String| ["\"$out\"", "\"$in\""].map(|chain| format!("add {chain} {rule}"));
+    let each = |destinations: &[Destination], verdict: &str| -> Vec<String> {
+        let matched = destinations.iter().flat_map(matches);
+        matched.flat_map(|matched| both(format!("{matched} -j {verdict}"))).collect()
+    };
+    let mut rules: Vec<String> =
+        both("-m conntrack --ctstate ESTABLISHED,RELATED -j RETURN".to_owned()).into();
+    rules.extend(each(&network.deny, REFUSE));
+    rules.push("names".to_owned());
+    rules.extend(each(&network.allow, "RETURN"));
     // The engine separates containers too (enable_icc=false): this holds also where somebody has undone it.
-    rules.push(format!("\"$out\" -o \"$bridge\" -j {REFUSE}"));
+    rules.push(format!("add \"$out\" -o \"$bridge\" -j {REFUSE}"));
     if network.internet {
-        rules.extend(PRIVATE.iter().map(|private| format!("\"$out\" -d {private} -j {REFUSE}")));
-        rules.push("\"$out\" -j RETURN".to_owned());
+        rules.extend(PRIVATE.iter().map(|private| format!("add \"$out\" -d {private} -j {REFUSE}")));
+        rules.push("add \"$out\" -j RETURN".to_owned());
     } else {
-        rules.push(format!("\"$out\" -j {REFUSE}"));
+        rules.push(format!("add \"$out\" -j {REFUSE}"));
     }
-    rules.push(format!("\"$in\" -j {REFUSE}"));
+    rules.push(format!("add \"$in\" -j {REFUSE}"));
     rules
 }
 
@@ -88,15 +90,16 @@ mod tests {
         let order = [
             "ESTABLISHED",
             "192.0.2.0/32 -j REJECT",
+            "names",
             "192.0.2.0/24 -p tcp --dport 443",
             "-o \"$bridge\"",
             "-d 10.0.0.0/8",
         ];
         let places: Vec<usize> = order.map(place).into();
         assert!(places.is_sorted(), "{places:?}");
-        assert!(rules.last().unwrap().starts_with("\"$in\" -j REJECT"), "the host is not the internet");
-        assert!(rules.contains(&"\"$out\" -j RETURN".to_owned()));
-        assert!(!super::rules(&network(false)).contains(&"\"$out\" -j RETURN".to_owned()));
+        assert!(rules.last().unwrap().starts_with("add \"$in\" -j REJECT"), "the host is not the internet");
+        assert!(rules.contains(&"add \"$out\" -j RETURN".to_owned()));
+        assert!(!super::rules(&network(false)).contains(&"add \"$out\" -j RETURN".to_owned()));
     }
 
     #[test]

@@ -8,6 +8,18 @@ rules() {
 @RULES@
 }
 
+# The engine asks the machine's name servers from within the container's network, but for those on 127.0.0.0/8.
+names() {
+    cat /run/systemd/resolve/resolv.conf /etc/resolv.conf 2>/dev/null |
+        awk '$1 == "nameserver" && $2 ~ /^[0-9.]+$/ && $2 !~ /^127\./ { print $2 }' | sort -u |
+        while read -r server; do
+            for chain in "$out" "$in"; do
+                add "$chain" -d "$server" -p udp --dport 53 -j RETURN
+                add "$chain" -d "$server" -p tcp --dport 53 -j RETURN
+            done
+        done
+}
+
 add() { iptables -w -A "$@"; }
 hook() { iptables -w -I "$1" 1 -i "$bridge" -j "$2"; }
 unhook() { while iptables -w -D "$1" -i "$bridge" -j "$2" 2>/dev/null; do :; done; }

@@ -356,7 +356,7 @@ fn the_network_lets_through_what_is_allowed_and_nothing_else() {
     // Refused at once: programs must not hang.
     let began = Instant::now();
     assert!(!reaches(PRIVATE, 8080));
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_millis(2500), "{:?}", began.elapsed());
     // Names are still resolved (by the engine), and SSH by the gateway goes on.
     assert_eq!(cluster.ssh("ada").run("getent hosts localhost >/dev/null; echo in").success().stdout, "in\n");
     let doctor = cluster.cli(&["doctor", "--json"]);
