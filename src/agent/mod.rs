@@ -2,6 +2,7 @@
 //!
 //! Plain threads, no runtime: it must run in an empty container and cost nearly nothing. One thread
 //! listens, one reaps, one keeps the deadline, and each conversation about a process has its own.
+//! A shell on a terminal outlives its conversation (`shells`).
 
 pub mod protocol;
 
@@ -12,6 +13,7 @@ mod descriptors;
 mod dial;
 pub mod door;
 mod end;
+mod idle;
 mod jupyter;
 mod listen;
 mod modes;
@@ -23,6 +25,7 @@ mod rights;
 mod run;
 mod serve;
 pub mod sftp;
+mod shells;
 mod spawn;
 mod terminals;
 pub mod usage;

@@ -56,7 +56,22 @@ impl Reaper {
         Ok(child)
     }
 
-    /// Tells how a process ends, or has ended, on this connection.
+    /// Keeps what there will be to tell until somebody listens anew. False when it has been told already.
+    pub(super) fn hold(&self, pid: i32) -> bool {
+        match self.table().processes.get_mut(&pid).map(|p| &mut p.state) {
+            Some(State::Running(listener)) => *listener = None,
+            Some(State::Ended(_)) => {}
+            None => return false,
+        }
+        true
+    }
+
+    /// Is it there still, or at least what is to be told of its end?
+    pub(super) fn knows(&self, pid: i32) -> bool {
+        self.table().processes.contains_key(&pid)
+    }
+
+    /// Tells how a process ends, or has ended, on this connection, and on no other any more.
     pub(super) fn listen(&self, pid: i32, stream: UnixStream) {
         let mut table = self.table();
         match table.processes.get_mut(&pid).map(|p| &mut p.state) {

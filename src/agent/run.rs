@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use std::{fs, io, thread};
 
 use nix::sys::signal::{SigSet, Signal};
@@ -13,10 +14,12 @@ use super::account::{self, User};
 use super::clock::Deadline;
 use super::door::Door;
 use super::end::{End, Why};
+use super::idle::Idle;
 use super::jupyter::Jupyter;
 use super::protocol::{AgentConfig, CONFIG_NAME, FAILURE_NAME, SOCKET_NAME};
 use super::reaper::Reaper;
 use super::serve::{self, Agent};
+use super::shells::Shells;
 use super::terminals::Terminals;
 use super::usage::{self, Sampler};
 
@@ -85,6 +88,10 @@ fn start(directory: &Path) -> Result<std::convert::Infallible, RunError> {
         let agent = agent.clone();
         named("jupyter", move || Jupyter::keep(&agent))?;
     }
+    if let Some(limit) = agent.config.idle_ms.map(Duration::from_millis) {
+        let agent = agent.clone();
+        named("idle", move || Idle::watch(&agent, limit))?;
+    }
     usage::start(&agent)?;
     let inner = agent.clone();
     named("door", move || Door::listen(&inner))?;
@@ -103,6 +110,8 @@ impl Agent {
             door: Door::default(),
             jupyter: Jupyter::default(),
             accepted: Accepted::default(),
+            shells: Shells::default(),
+            idle: Idle::default(),
             end: End::default(),
             conversations: std::sync::atomic::AtomicUsize::new(0),
         }

@@ -34,6 +34,7 @@ pub(super) struct Process {
     pub(super) terminal: Option<Terminal>,
 }
 
+#[derive(Debug)]
 pub(super) struct Terminal {
     /// The agent's own duplicate: closing the last master hangs the session up.
     pub(super) master: OwnedFd,

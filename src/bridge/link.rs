@@ -12,7 +12,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::stream::{FdStream, Kind};
-use super::{BridgeError, ControlSender, ExitWatch, Process, Stdio};
+use super::{BridgeError, ControlSender, ExitWatch, Process, Shell, Stdio};
 use crate::agent::protocol::{
     FrameError, MAX_FRAME, MAX_REQUEST, PREAMBLE, Reply, Request, SOCKET_NAME, body_length, decode, encode,
 };
@@ -76,6 +76,16 @@ impl AgentLink {
             Stdio::Pipes { stdin: next(Kind::Pipe)?, stdout: next(Kind::Pipe)?, stderr: next(Kind::Pipe)? }
         };
         Ok(Process { stdio, exit: ExitWatch(exit), control: ControlSender(control) })
+    }
+
+    pub(super) fn into_shell(self, id: u32, screen: Vec<u8>) -> Result<Shell, BridgeError> {
+        let process = self.into_process(true)?;
+        match process.stdio {
+            Stdio::Pty(master) => {
+                Ok(Shell { id, master, exit: process.exit, control: process.control, screen })
+            }
+            Stdio::Pipes { .. } => Err(missing("the terminal")),
+        }
     }
 
     pub(super) fn into_connection(self) -> Result<FdStream, BridgeError> {

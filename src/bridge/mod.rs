@@ -17,12 +17,14 @@ use crate::agent::usage::report::Usage;
 mod frames;
 mod link;
 mod listen;
+mod shells;
 mod stream;
 mod usage;
 
 use frames::{read_frame, write_frame};
 use link::AgentLink;
 pub use listen::{Accepted, Listener, listen, take};
+pub use shells::{Shell, attach, shell, shells};
 pub use stream::FdStream;
 
 /// The agent's own limit for a connection is 10 s for each address; everything else is quicker.
@@ -118,6 +120,8 @@ pub enum Exit {
     },
     /// The agent is gone: the container has ended.
     Lost,
+    /// It goes on, in the hands of another connection.
+    TakenOver,
 }
 
 impl ExitWatch {
@@ -130,6 +134,7 @@ impl ExitWatch {
                 let name = signal.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
                 Exit::Signal { name, core }
             }
+            Ok(Event::TakenOver) => Exit::TakenOver,
             Ok(_) | Err(_) => Exit::Lost,
         }
     }
@@ -258,6 +263,19 @@ pub async fn jupyter(address: &AgentAddress) -> Result<JupyterState, BridgeError
             Ok(JupyterState::Failed { why })
         }
         Reply::Jupyter(state) => Ok(state),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// For how long has nothing happened, and after how long is it ended for that? The latter is zero for never.
+///
+/// # Errors
+/// [`BridgeError`]
+pub async fn idle(address: &AgentAddress) -> Result<(Duration, Duration), BridgeError> {
+    match request(address, &Request::Idle).await?.1 {
+        Reply::Idle { quiet_ms, limit_ms } => {
+            Ok((Duration::from_millis(quiet_ms), Duration::from_millis(limit_ms)))
+        }
         other => Err(unexpected(other)),
     }
 }

@@ -39,6 +39,8 @@ enum Command {
     Firewall(ConfigFile),
     /// Make the host keys that are missing and show the fingerprints of all.
     Hostkey(ConfigFile),
+    /// Copy the ledger while it is in use: whole or not at all, readable by its owner only.
+    Backup(BackupArguments),
     /// Users of the ledger: add, list, remove, password, key.
     User(user::UserArguments),
     /// Ask the running gateway: list, watch, message, end, drain, undrain, user.
@@ -50,6 +52,14 @@ struct ConfigFile {
     /// The configuration file.
     #[arg(short, long, value_name = "FILE", default_value = "/etc/clusteria/clusteria.toml")]
     config: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+struct BackupArguments {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// The copy: a file, replaced if it is there.
+    target: PathBuf,
 }
 
 /// What a command says when it cannot be done; the exit status is 1.
@@ -65,6 +75,9 @@ pub fn main() -> ExitCode {
         Command::Doctor(arguments) => return doctor::run(&arguments),
         Command::Firewall(file) => load(&file.config).map(|config| firewall::print(&config)),
         Command::Hostkey(file) => load(&file.config).and_then(|config| host_keys(&config)),
+        Command::Backup(BackupArguments { file, target }) => load(&file.config)
+            .and_then(|config| Ok(crate::store::backup(&config.store.path, &target)?))
+            .map(|()| println!("{}: the ledger as it is now", target.display())),
         Command::User(arguments) => user::run(arguments),
         Command::Admin(arguments) => {
             return admin::run(arguments).unwrap_or_else(|failure| {

@@ -243,6 +243,14 @@ pub struct ReservationRules {
     pub per_user: usize,
     /// May a non-interactive client (VS Code, scp) get a slot by just connecting?
     pub auto_reserve: bool,
+    /// Shells on terminals that are kept in a container while nobody is connected to them; 0 keeps none.
+    pub keep_shells: usize,
+    /// For how long; until the end by default.
+    pub keep_shells_for: Option<Duration>,
+    /// A container in which nothing happens for so long is ended; never by default.
+    pub idle: Option<Duration>,
+    /// How long a free slot is held for the one in the queue whose turn it is.
+    pub hold: Duration,
 }
 
 /// `[container]`: what every container is made with; a slot may differ in the limits.

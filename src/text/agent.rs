@@ -23,6 +23,13 @@ pub enum Notice<'a> {
         /// Time to save.
         grace: Duration,
     },
+    /// Nothing happens in it.
+    IdleEndsIn {
+        /// Where.
+        slot: &'a str,
+        /// How long it has left.
+        left: Duration,
+    },
     /// Somebody ended it.
     Released {
         /// Where.
@@ -49,6 +56,13 @@ impl Say for Notice<'_> {
                 lang.pick(
                     format!("{slot}: time is over. Your programs have {grace} to save"),
                     format!("{slot} : le temps est écoulé. Vos programmes ont {grace} pour enregistrer"),
+                )
+            }
+            Self::IdleEndsIn { slot, left } => {
+                let left = span(*left);
+                lang.pick(
+                    format!("{slot}: nothing happens here. It ends in {left} unless something does. Copy what you want to keep to /storage"),
+                    format!("{slot} : il ne se passe rien ici. Fin dans {left} si rien ne change. Copiez dans /storage ce que vous voulez garder"),
                 )
             }
             Self::Released { slot } => {

@@ -14,8 +14,10 @@ pub mod door;
 pub mod login;
 pub mod menu;
 pub mod qr;
+pub mod queue;
 pub mod refusal;
 pub mod session;
+pub mod shells;
 pub mod usage;
 
 /// A language we speak.

@@ -3,11 +3,11 @@
 //! Everything here is idempotent and owned by tasks of its own: a caller that goes away (a lost
 //! connection) never leaves a slot half taken.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio_util::task::TaskTracker;
 
@@ -15,25 +15,29 @@ use crate::audit::{Audit, Event};
 use crate::auth::Identity;
 use crate::bridge::AgentAddress;
 use crate::charter::Charter;
-use crate::config::Config;
+use crate::config::{Config, ReservationRules};
 use crate::engine::Engine;
-use crate::error_chain::in_full;
 use crate::handover::Fate;
 use crate::reservation::{
     Book, Cause, Claim, Claimed, Desk, EndReason, Ended, MachineName, MachinePlan, Refusal, Reservation,
-    ReservationId, SlotPlan, State, Target, UserName,
+    ReservationId, SlotPlan, State, Target, Times, UserName,
 };
 use crate::store::{Ledger, StoreError};
 
 mod admin;
+mod clock;
 mod close;
 mod handover;
+mod keep;
 mod lease;
 mod open;
 mod password;
+mod queue;
 mod reap;
 mod reconcile;
 mod role;
+#[cfg(test)]
+mod tests;
 pub mod usage;
 
 use role::{Flag, Role, Roles};
@@ -58,7 +62,11 @@ struct Inner {
     /// Starts under way; the entry goes when the start has succeeded or failed.
     starts: Mutex<HashMap<ReservationId, watch::Receiver<Start>>>,
     /// Ends that the ledger could not take yet.
-    unsaved: Mutex<Vec<Ended>>,
+    unsaved: Mutex<VecDeque<Ended>>,
+    /// Which state of the queue the ledger has.
+    saved_queue: Mutex<Option<u64>>,
+    /// How the clocks stood to each other when the ledger's deadlines were right.
+    saved_offset: Mutex<Option<SignedDuration>>,
     usage: usage::Board,
     /// Starts that another gateway's process carries out, and which.
     elsewhere: Mutex<HashMap<ReservationId, u32>>,
@@ -86,11 +94,20 @@ impl Workspaces {
         audit: Audit,
     ) -> Result<Self, StoreError> {
         let mut book = Book::new(config.cluster.name.clone(), plans(&config), "it has not been asked yet");
+        let ReservationRules { lifetime, hold, .. } = config.reservation;
+        book.set_times(Times { lifetime, hold });
         for ended in ledger.last_ends()? {
             book.remember(ended);
         }
-        for reservation in ledger.open_reservations()? {
-            book.adopt(reservation);
+        for stale in adopt_written(&mut book, ledger.open_reservations()?) {
+            ledger.note_end(&reconcile::lost(&stale))?;
+            book.remember(reconcile::lost(&stale));
+        }
+        let (waiting, missed) = ledger.queue()?;
+        book.restore_queue(waiting, missed);
+        // The ledger's deadlines are as the wall clock stood then: it may have been set meanwhile.
+        if let Some(offset) = ledger.clock(&clock::boot_id())? {
+            book.set_offset(offset);
         }
         for machine in ledger.draining()? {
             book.set_draining(&machine, true);
@@ -107,6 +124,8 @@ impl Workspaces {
             unsaved: Mutex::default(),
             usage: usage::Board::default(),
             elsewhere: Mutex::default(),
+            saved_queue: Mutex::default(),
+            saved_offset: Mutex::default(),
             tasks: TaskTracker::new(),
             kept: TaskTracker::new(),
             roles: Roles::owner(),
@@ -137,6 +156,7 @@ impl Workspaces {
     /// Asks every machine once, so that the first login finds the truth; then starts the watchers.
     pub async fn start_watching(&self) {
         let first = self.inner.engines.keys().map(|machine| self.inner.refresh(machine));
+        self.inner.watch_clock();
         futures_util::future::join_all(first).await;
         self.inner.watch_all();
     }
@@ -156,11 +176,15 @@ impl Workspaces {
             auto_reserve: self.inner.config.reservation.auto_reserve,
         };
         let inner = &self.inner;
+        let now = clock::moment();
         let claimed = inner.roles.as_owner(|| {
             if inner.stopping.is_cancelled() {
                 return Err(Refusal::ShuttingDown);
             }
-            inner.desk.change(|book| book.claim(&claim, Timestamp::now()))
+            inner.desk.change(|book| {
+                book.observe(now);
+                book.claim(&claim, now.wall)
+            })
         });
         let Ok(claimed) = claimed else { return Ok(inner.reserve_there(who.clone(), claim.target, cause)) };
         match claimed {
@@ -177,10 +201,11 @@ impl Workspaces {
     /// The user's live reservation, if it satisfies the target.
     ///
     /// # Errors
-    /// [`Refusal::HoldsAnother`], [`Refusal::CharterNotAccepted`]
+    /// [`Refusal::HoldsAnother`], unknown places, [`Refusal::CharterNotAccepted`]
     pub fn lease(&self, user: &UserName, target: &Target) -> Result<Option<Lease>, Refusal> {
         self.check_charter(user)?;
-        let Some(mine) = self.inner.desk.read(|book| book.of(user).cloned()) else { return Ok(None) };
+        let known = |book: &Book| book.check_target(target).map(|()| book.of(user).cloned());
+        let Some(mine) = self.inner.desk.read(known)? else { return Ok(None) };
         if !target.matches(&mine.slot) {
             return Err(Refusal::HoldsAnother { slot: mine.slot, deadline: mine.deadline });
         }
@@ -206,6 +231,13 @@ impl Workspaces {
         let mine = self.inner.desk.read(|book| book.of(user).cloned());
         let mine = mine.ok_or(Refusal::NothingReserved)?;
         self.inner.end(&mine.id, EndReason::Released).ok_or(Refusal::NothingReserved)
+    }
+
+    /// Its agent says that nothing has happened in it for the time that the site has set.
+    pub fn end_idle(&self, id: &ReservationId) {
+        if self.inner.config.reservation.idle.is_some() {
+            self.inner.end(id, EndReason::Idle);
+        }
     }
 
     /// Lets starts and ends under way finish; begins nothing new. Containers run on.
@@ -235,6 +267,7 @@ impl Inner {
             self.spawn(reconcile::listen(self.clone(), machine.clone()));
         }
         self.spawn(reap::reap(self.clone()));
+        self.spawn(keep::keep(self.clone()));
         self.spawn(usage::keep(self.clone()));
     }
 
@@ -271,7 +304,7 @@ impl Inner {
         tracing::info!(reservation = %id, user = %before.user, slot = %before.slot, %reason, "ending");
         // A start under way sees the new state and cleans up after itself.
         if before.state == State::Active {
-            self.spawn(close::close(self.clone(), before.clone(), reason));
+            self.spawn(close::close(self.clone(), before.clone(), reason, None));
         }
         Some(before)
     }
@@ -311,14 +344,6 @@ impl Inner {
         let _ = written.await;
     }
 
-    async fn save_end(&self, ended: Ended) {
-        let copy = ended.clone();
-        if let Err(e) = self.ledger.run(move |l| l.note_end(&copy)).await {
-            tracing::error!(reservation = %ended.id, "the end is not in the ledger yet: {}", in_full(&e));
-            self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).push(ended);
-        }
-    }
-
     async fn remove_run_dir(&self, id: &ReservationId) {
         match tokio::fs::remove_dir_all(self.run_dir(id)).await {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
@@ -327,6 +352,21 @@ impl Inner {
             _ => {}
         }
     }
+}
+
+/// Takes in what the ledger says is running; returns what cannot be, because of a younger one of the same user or in
+/// the same slot. If it runs all the same, its machine will say so.
+fn adopt_written(book: &mut Book, written: Vec<Reservation>) -> Vec<Reservation> {
+    let mut stale = Vec::new();
+    for reservation in written {
+        let adopted = book.adopt(reservation);
+        if let Some(rival) = adopted.rival {
+            book.finish(&rival.id, EndReason::Failed, None, Timestamp::now());
+            stale.push(rival);
+        }
+        stale.extend(adopted.displaced);
+    }
+    stale
 }
 
 fn plans(config: &Config) -> Vec<MachinePlan> {

@@ -82,7 +82,7 @@ async fn run(inner: Arc<Inner>, opening: Opening, told: watch::Sender<Start>) {
             Start::Ready
         }
         Ok(()) => {
-            close::close(inner.clone(), reservation, EndReason::Released).await;
+            close::close(inner.clone(), reservation, EndReason::Released, None).await;
             Start::Failed(Refusal::Cancelled)
         }
         Err(refusal) => {
@@ -231,6 +231,9 @@ fn agent_config(inner: &Inner, opening: &Opening, password: Option<String>) -> A
         grace_ms: milliseconds(config.reservation.grace),
         jupyter: config.container.jupyter,
         password,
+        keep_shells: config.reservation.keep_shells,
+        keep_shells_for_ms: config.reservation.keep_shells_for.map(milliseconds),
+        idle_ms: config.reservation.idle.map(milliseconds),
         gpus: usage::gpu_plan(config, &reservation.slot),
         stores: config.mounts.iter().filter(|m| !m.read_only).map(|m| m.target.clone()).collect(),
     }

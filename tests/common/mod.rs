@@ -208,9 +208,24 @@ impl Cluster {
         pid
     }
 
-    /// The process that has taken over last.
-    pub fn owner_pid(&self) -> u32 {
-        self.heirs.lock().unwrap().last().copied().unwrap_or_else(|| self.gateway_pid())
+    /// The gateway that decides, by its socket: what has taken over need not have been started by us.
+    pub fn owner_pid(&self) -> Option<u32> {
+        let socket = std::os::unix::net::UnixStream::connect(self.path("run/gateway.sock")).ok()?;
+        let peer = nix::sys::socket::getsockopt(&socket, nix::sys::socket::sockopt::PeerCredentials).ok()?;
+        let pid = u32::try_from(peer.pid()).unwrap();
+        self.heirs.lock().unwrap().push(pid);
+        Some(pid)
+    }
+
+    /// SIGKILL of the gateway that decides; those before it go on serving out.
+    pub fn kill_owner(&mut self) {
+        let owner = self.owner_pid().expect("a gateway decides");
+        signal(owner, "KILL");
+        if let Some(mut first) = self.gateway.take() {
+            self.heirs.lock().unwrap().push(first.id());
+            std::thread::spawn(move || first.wait());
+        }
+        eventually("it is gone", SOON, || (!is_gateway(owner, &self.config())).then_some(()));
     }
 
     /// SIGKILL: no chance to clean up.
@@ -288,7 +303,8 @@ impl Drop for Cluster {
             let _ = child.kill();
             let _ = child.wait();
         }
-        for heir in std::mem::take(self.heirs.get_mut().unwrap()) {
+        let heirs = std::mem::take(self.heirs.get_mut().unwrap());
+        for heir in heirs {
             if is_gateway(heir, &self.config()) {
                 signal(heir, "KILL");
             }
