@@ -104,6 +104,8 @@ pub enum Request {
     Attach(Attach),
     /// For how long has nothing happened? Answered with [`Reply::Idle`].
     Idle,
+    /// What does the container use? Answered with [`Reply::Usage`], at once.
+    Usage,
 }
 
 /// Somebody comes back to a shell.
@@ -134,8 +136,6 @@ pub struct KeptShell {
     pub age_ms: u64,
     /// Since when nobody is connected, in milliseconds.
     pub left_ms: u64,
-    /// What does the container use? Answered with [`Reply::Usage`], at once.
-    Usage,
 }
 
 /// Where to listen in the container.

@@ -70,7 +70,9 @@ async fn ledger(notes: &mut Notes, path: &Path) {
     let checked = tokio::task::spawn_blocking(move || store::quick_check(&own)).await;
     let restore = "move it aside and bring back the last backup; who works goes on working meanwhile";
     match checked {
-        Ok(Ok(complaints)) if complaints.is_empty() => notes.ok(subject, format!("{} is whole", path.display())),
+        Ok(Ok(complaints)) if complaints.is_empty() => {
+            notes.ok(subject, format!("{} is whole", path.display()))
+        }
         Ok(Ok(complaints)) => {
             notes.error(subject, format!("{}: {}", path.display(), complaints.join("; ")), restore);
         }
