@@ -53,6 +53,8 @@ fn out_of_memory_and_a_fork_bomb_are_told_and_leave_the_neighbour_alone() {
     for user in ["ada", "bob"] {
         cluster.ssh(user).run("clusteria reserve").success();
     }
+    // The kernel ends theirs, never the agent.
+    assert_eq!(cluster.ssh("ada").run("cat /proc/self/oom_score_adj").success().stdout, "500\n");
     let terminal = Terminal::ssh(&cluster, "ada", 150, 40, "");
     terminal.shows("gpu1/1 ·");
     let quiet = middle_and_worst(&echo_times(&cluster, "bob", 200));
