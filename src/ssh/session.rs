@@ -238,6 +238,12 @@ impl Session {
         }
         text.push_str(&Line::Welcome { slot: &reservation.slot, left }.say(self.lang));
         text.push_str("\r\n");
+        let limits =
+            frontdoor::usage::limits(&self.visit().gateway.door.workspaces, &reservation.slot, self.lang);
+        if !limits.is_empty() {
+            text.push_str(&limits);
+            text.push_str("\r\n");
+        }
         if let Some(password) = &container.password {
             text.push_str(&Line::Password(password).say(self.lang));
             text.push_str("\r\n");
