@@ -30,7 +30,7 @@ pub(super) const ROOT: Section = Section {
 };
 
 /// Every section with keys of its own.
-pub(super) const SECTIONS: [&Section; 16] = [
+pub(super) const SECTIONS: [&Section; 17] = [
     &cluster::CLUSTER,
     &ssh::SSH,
     &ssh::LISTEN,
@@ -45,6 +45,7 @@ pub(super) const SECTIONS: [&Section; 16] = [
     &mount::MOUNT,
     &machine::MACHINE,
     &machine::SLOT,
+    &machine::TLS,
     &store::STORE,
     &audit::AUDIT,
 ];
@@ -62,7 +63,7 @@ pub(super) fn config(root: &mut Table<'_, '_>, folder: &Path) -> Config {
     let container = root.section(&container::CONTAINER, container::container);
     let store = root.section(&store::STORE, |table| store::store(table, folder));
     let audit = root.section(&audit::AUDIT, |table| audit::audit(table, folder));
-    let machines = machine::machines(root, &container.limits);
+    let machines = machine::machines(root, &container.limits, folder);
     let ssh = root.section(&ssh::SSH, |table| ssh::ssh(table, folder, &machines));
     let private = mount::private_paths(&ssh, &store, &machines);
     let mounts = mount::mounts(root, &private);
