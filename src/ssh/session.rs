@@ -135,8 +135,11 @@ impl Session {
         if let Ok(Command::Admin { admin: AdminCommand::Watch, json }) = command {
             return self.watch(&caller, json).await;
         }
-        if let Ok(Command::Queue { queue: QueueCommand::Wait(target), json }) = command {
-            return self.wait_in_queue(&caller, target, json).await;
+        // Where a newer gateway has taken over, a place is all that can be had on this connection.
+        if let Ok(Command::Queue { queue: QueueCommand::Wait(target), json }) = &command
+            && self.visit().gateway.workspaces.heir().await.is_none()
+        {
+            return self.wait_in_queue(&caller, target.clone(), *json).await;
         }
         let wants = command.map_or(Wants::Nothing, |command| command.wants());
         let Some(input) = typed::read(self, wants).await else {
