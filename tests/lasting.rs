@@ -282,7 +282,11 @@ fn the_oldest_at_their_prompt_end_beyond_the_limit_and_never_what_runs() {
         let terminal = Terminal::ssh(&cluster, "ada", 110, 30, "");
         terminal.shows("Enter: back to");
         terminal.line("n");
-        does(&terminal, &format!("cd /; mkdir -p /tmp/r{round}; cd /tmp/r{round}; echo $((6*7))-round"), "42-round");
+        does(
+            &terminal,
+            &format!("cd /; mkdir -p /tmp/r{round}; cd /tmp/r{round}; echo $((6*7))-round"),
+            "42-round",
+        );
         terminal.kill_client();
         left(&cluster, (round + 1).min(2));
     }
@@ -292,6 +296,40 @@ fn the_oldest_at_their_prompt_end_beyond_the_limit_and_never_what_runs() {
     goes_on(&cluster);
     let leaders = cluster.ssh("ada").run("ps -C bash -o args= | grep -c ^-bash").stdout;
     assert_eq!(leaders.trim(), "2", "the others have ended");
+}
+
+#[test]
+fn after_its_time_a_shell_at_its_prompt_ends_and_one_that_works_does_not() {
+    let cluster = cluster(Plan { reservation: "keep_shells_for = \"2s\"", ..Plan::default() });
+    let (busy, idle) = (login(&cluster), login(&cluster));
+    idle.shows("ada@");
+    busy.shows("ada@");
+    busy.line(COUNTS);
+    eventually("it counts", SOON, || (count(&cluster) > 2).then_some(()));
+    busy.kill_client();
+    left(&cluster, 1);
+    idle.kill_client();
+    left(&cluster, 2);
+    let shell = left(&cluster, 1).remove(0);
+    assert!(shell["command"].as_str().unwrap().starts_with("bash -c while"), "{shell}");
+    assert!(shell["left_seconds"].as_u64() >= Some(2), "{shell}");
+    goes_on(&cluster);
+}
+
+#[test]
+fn a_gateway_that_stops_leaves_them_too() {
+    let mut cluster = cluster(Plan::default());
+    let first = login(&cluster);
+    let pid = make_known(&first, "sleep 600");
+    first.shows("sleep 600");
+    assert!(cluster.stop_gateway().success());
+    first.shows("[ssh ended:");
+    cluster.start_gateway();
+    let back = Terminal::ssh(&cluster, "ada", 110, 30, "");
+    back.shows(OFFER);
+    back.keys(&["Enter"]);
+    back.shows("printed before");
+    is_known(&back, &pid);
 }
 
 #[test]
@@ -363,7 +401,10 @@ fn it_is_offered_in_french_and_warned_like_others() {
     left(&cluster, 1);
     let back = Terminal::ssh(&cluster, "ada", 110, 30, "LC_ALL=fr_FR.UTF-8");
     let offer = back.shows("Entrée : y revenir");
-    assert!(offer.contains("Un de vos shells continue ici") && offer.contains("sleep 600, depuis"), "{offer}");
+    assert!(
+        offer.contains("Un de vos shells continue ici") && offer.contains("sleep 600, depuis"),
+        "{offer}"
+    );
     back.keys(&["Enter"]);
     back.shows("printed before");
     back.shows_within("ends in 20 s", Duration::from_secs(40));
@@ -375,9 +416,8 @@ fn the_client_s_agent_is_reached_from_a_shell_that_it_came_back_to() {
     let socket = cluster.path("agent").display().to_string();
     let _agent = Running::start(Command::new("ssh-agent").args(["-D", "-a", &socket]));
     eventually("the agent listens", SOON, || std::path::Path::new(&socket).exists().then_some(()));
-    let with_agent = || {
-        Terminal::ssh_words(&cluster, "ada", 110, 30, &format!("SSH_AUTH_SOCK={socket}"), "-A", "")
-    };
+    let with_agent =
+        || Terminal::ssh_words(&cluster, "ada", 110, 30, &format!("SSH_AUTH_SOCK={socket}"), "-A", "");
     let asks = "python3 -c \"import os,socket; s=socket.socket(socket.AF_UNIX); s.connect(os.environ['SSH_AUTH_SOCK']); s.sendall(bytes([0,0,0,1,11])); print('answer', s.recv(5)[4])\"";
     let first = with_agent();
     first.shows("ada@");
@@ -408,7 +448,8 @@ fn until_done(cluster: &Cluster) {
     eventually("it is done, and the container is there still", SOON, || {
         let running = cluster.running();
         assert_eq!(running.len(), 1, "ended while something happened:\n{}", cluster.log());
-        let there = Command::new("docker").args(["exec", &running[0], "rm", "/home/ada/done"]).output().unwrap();
+        let there =
+            Command::new("docker").args(["exec", &running[0], "rm", "/home/ada/done"]).output().unwrap();
         there.status.success().then_some(())
     });
 }
@@ -435,7 +476,16 @@ fn a_container_in_which_nothing_happens_is_given_back_and_not_while_somebody_is_
     let port = common::free_port();
     let forward = cluster.ssh("ada").option("-N").option(&format!("-L{port}:localhost:8888")).command("");
     let forward = Running::start(&mut { forward });
-    let stream = eventually("the forward", SOON, || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+    let connect = || std::net::TcpStream::connect(("127.0.0.1", port));
+    eventually("the server answers", SOON, || {
+        use std::io::{Read, Write};
+        let mut stream = connect().ok()?;
+        stream.write_all(b"HEAD / HTTP/1.0\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        answer.contains(" 200 ").then_some(())
+    });
+    let stream = connect().unwrap();
     let began = std::time::Instant::now();
     eventually("longer than the limit", SOON, || {
         assert_eq!(cluster.running().len(), 1, "{}", cluster.log());
@@ -463,7 +513,9 @@ fn a_gpu_in_use_or_unreadable_is_never_idle() {
     let container = cluster.running().remove(0);
     let as_root = |script: &str| docker(&["exec", &container, "sh", "-c", script]);
     // A stand-in for the driver: it says what a file says.
-    as_root("echo 50 > /gpu; printf '#!/bin/sh\\ncat /gpu\\n' > /usr/bin/nvidia-smi; chmod 755 /usr/bin/nvidia-smi; touch /dev/nvidia0");
+    as_root(
+        "echo 50 > /gpu; printf '#!/bin/sh\\ncat /gpu\\n' > /usr/bin/nvidia-smi; chmod 755 /usr/bin/nvidia-smi; touch /dev/nvidia0",
+    );
     let holds = "exec 3</dev/nvidia0; sleep 9; touch ~/done; sleep 600";
     leaves_behind(&cluster, holds);
     until_done(&cluster);

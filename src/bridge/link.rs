@@ -81,7 +81,9 @@ impl AgentLink {
     pub(super) fn into_shell(self, id: u32, screen: Vec<u8>) -> Result<Shell, BridgeError> {
         let process = self.into_process(true)?;
         match process.stdio {
-            Stdio::Pty(master) => Ok(Shell { id, master, exit: process.exit, control: process.control, screen }),
+            Stdio::Pty(master) => {
+                Ok(Shell { id, master, exit: process.exit, control: process.control, screen })
+            }
             Stdio::Pipes { .. } => Err(missing("the terminal")),
         }
     }

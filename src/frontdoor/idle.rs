@@ -34,7 +34,8 @@ pub(super) async fn line(workspaces: &Workspaces, reservation: &Reservation, lan
 /// For programs: always.
 pub(super) async fn add_facts(workspaces: &Workspaces, reservation: &Reservation, mut facts: Value) -> Value {
     let state = state(workspaces, reservation).await;
-    let state = state.map(|(quiet, left)| json!({ "seconds": quiet.as_secs(), "seconds_left": left.as_secs() }));
+    let state =
+        state.map(|(quiet, left)| json!({ "seconds": quiet.as_secs(), "seconds_left": left.as_secs() }));
     super::add_fact(&mut facts, "idle", state.unwrap_or_default());
     facts
 }

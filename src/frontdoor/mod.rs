@@ -20,8 +20,8 @@ use crate::workspace::{Container, Workspaces};
 
 pub mod admin;
 mod admin_words;
-pub mod inside;
 mod idle;
+pub mod inside;
 mod jupyter;
 pub mod local;
 mod own;

@@ -32,9 +32,9 @@ pub(super) async fn lines(workspaces: &Workspaces, reservation: &Reservation, la
         return Vec::new();
     }
     let mut lines = vec![Shells::Here { count: shells.len() }.say(lang)];
-    lines.extend(shells.iter().map(|shell| {
-        format!("  {}", Shells::One { shell, held_by: HeldBy::Nobody }.say(lang))
-    }));
+    lines.extend(
+        shells.iter().map(|shell| format!("  {}", Shells::One { shell, held_by: HeldBy::Nobody }.say(lang))),
+    );
     lines
 }
 

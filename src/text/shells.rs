@@ -87,7 +87,9 @@ fn one(shell: &KeptShell, held_by: HeldBy, lang: Lang) -> String {
         0 => {}
         1 => text.push_str(lang.pick(", 1 more program", ", 1 autre programme")),
         others => {
-            text.push_str(&lang.pick(format!(", {others} more programs"), format!(", {others} autres programmes")));
+            text.push_str(
+                &lang.pick(format!(", {others} more programs"), format!(", {others} autres programmes")),
+            );
         }
     }
     if !shell.folder.is_empty() {
@@ -98,8 +100,9 @@ fn one(shell: &KeptShell, held_by: HeldBy, lang: Lang) -> String {
         HeldBy::Connection => {
             lang.pick(" (open in another connection)".into(), " (ouvert dans une autre connexion)".into())
         }
-        HeldBy::Silence => lang
-            .pick(" (its connection does not answer)".into(), " (sa connexion ne répond pas)".into()),
+        HeldBy::Silence => {
+            lang.pick(" (its connection does not answer)".into(), " (sa connexion ne répond pas)".into())
+        }
         HeldBy::Nobody => lang.pick(format!(" (left {left} ago)"), format!(" (quitté il y a {left})")),
     });
     text

@@ -72,7 +72,8 @@ impl Terminal {
         let shell = self.tmux(&["list-panes", "-F", "#{pane_pid}"]);
         let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", shell.trim())).unwrap();
         let client = children.split_whitespace().next().expect("a running client").parse().unwrap();
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(client), nix::sys::signal::Signal::SIGKILL).unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(client), nix::sys::signal::Signal::SIGKILL)
+            .unwrap();
         self.shows("[ssh ended: 137]");
     }
 

@@ -30,7 +30,8 @@ pub(super) fn is_used(agent: &Agent) -> bool {
 fn is_held(agent: &Agent) -> bool {
     as_user(&agent.user, || {
         let processes = fs::read_dir("/proc")?.flatten();
-        let files = processes.filter_map(|entry| fs::read_dir(entry.path().join("fd")).ok()).flatten().flatten();
+        let files =
+            processes.filter_map(|entry| fs::read_dir(entry.path().join("fd")).ok()).flatten().flatten();
         let mut paths = files.filter_map(|file| fs::read_link(file.path()).ok());
         Ok(paths.any(|path| path.to_string_lossy().starts_with(DEVICES)))
     })

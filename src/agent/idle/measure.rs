@@ -22,7 +22,9 @@ impl Meter {
         let used = computed();
         let before = std::mem::replace(&mut self.last, used.map(|used| (now, used)));
         match (before, used) {
-            (Some((then, before)), Some(used)) => is_work(now.saturating_sub(then), used.saturating_sub(before)),
+            (Some((then, before)), Some(used)) => {
+                is_work(now.saturating_sub(then), used.saturating_sub(before))
+            }
             _ => true,
         }
     }

@@ -104,7 +104,8 @@ impl Idle {
         let mut meter = Meter::default();
         while !agent.end.has_begun() {
             sleep(period);
-            let (computes, connected) = (meter.processors_compute(Deadline::now()), agent.idle.is_connected());
+            let (computes, connected) =
+                (meter.processors_compute(Deadline::now()), agent.idle.is_connected());
             // A GPU is asked only while nothing else happens: it costs most.
             let is_busy = computes || connected || gpu::is_used(agent);
             let step = quiet.step(Deadline::now(), is_busy);

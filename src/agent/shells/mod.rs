@@ -74,8 +74,7 @@ impl Shells {
 
     /// Ends the oldest of those that wait at their prompt, while more are kept than may be.
     fn make_room(&self, agent: &Agent) {
-        let mut left: Vec<_> =
-            self.all().iter().filter_map(|s| Some((s.left_at()?, s.clone()))).collect();
+        let mut left: Vec<_> = self.all().iter().filter_map(|s| Some((s.left_at()?, s.clone()))).collect();
         left.sort_by_key(|(at, _)| *at);
         let excess = left.len().saturating_sub(agent.config.keep_shells);
         let idle = left.iter().map(|(_, shell)| shell).filter(|shell| !look::is_busy(shell.pid));
@@ -111,7 +110,8 @@ fn facts(agent: &Agent, shell: &Shell) -> KeptShell {
 
 /// Starts one and follows it.
 pub(super) fn start(agent: &Agent, stream: &UnixStream, wanted: &Spawn) {
-    let Some(asked) = wanted.pty.as_ref().filter(|_| wanted.program == Program::Shell && may_keep(agent)) else {
+    let Some(asked) = wanted.pty.as_ref().filter(|_| wanted.program == Program::Shell && may_keep(agent))
+    else {
         return run_process(agent, stream, wanted);
     };
     let mut wanted = wanted.clone();

@@ -132,7 +132,8 @@ impl Screen {
 fn bounded(size: WindowSize) -> (NonZeroU16, NonZeroU16) {
     let rows = NonZeroU16::new(size.rows.min(MOST_ROWS)).unwrap_or(ROWS);
     // A wide character needs two columns.
-    let columns = NonZeroU16::new(size.columns.min(MOST_COLUMNS)).map_or(COLUMNS, |c| c.max(NonZeroU16::MIN.saturating_add(1)));
+    let columns = NonZeroU16::new(size.columns.min(MOST_COLUMNS))
+        .map_or(COLUMNS, |c| c.max(NonZeroU16::MIN.saturating_add(1)));
     (rows, columns)
 }
 
@@ -229,7 +230,8 @@ mod tests {
     fn nothing_makes_it_large_or_takes_it_down() {
         let mut screen = Screen::new(size(u16::MAX, u16::MAX));
         for (columns, rows) in [(1, 1), (2, 1), (1, 2), (0, 0), (4, 3), (300, 100)] {
-            let wide = "语\u{0301}e\u{1f600}\x1b[K\x1b[2L\x1b[3M\x1b[9999;9999H\x1b[1@\x1b[2P\x1bM".repeat(50);
+            let wide =
+                "语\u{0301}e\u{1f600}\x1b[K\x1b[2L\x1b[3M\x1b[9999;9999H\x1b[1@\x1b[2P\x1bM".repeat(50);
             screen.show(wide.as_bytes(), false);
             screen.resize(size(columns, rows));
             screen.show(wide.as_bytes(), true);

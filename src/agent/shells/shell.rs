@@ -75,7 +75,13 @@ pub(super) enum Kept {
 }
 
 impl Shell {
-    pub(super) fn new(id: u32, pid: i32, terminal: Terminal, size: WindowSize, link: Option<AgentLink>) -> Self {
+    pub(super) fn new(
+        id: u32,
+        pid: i32,
+        terminal: Terminal,
+        size: WindowSize,
+        link: Option<AgentLink>,
+    ) -> Self {
         let now = Deadline::now();
         let state = State { screen: Screen::new(size), holder: Holder::Nobody, turn: 0, left_at: now };
         Self {

@@ -50,7 +50,8 @@ pub(super) fn reservation(table: &mut Table<'_, '_>) -> ReservationRules {
     let per_user = table.take("per_user").and_then(|value| one(&value));
     let auto_reserve = table.take("auto_reserve").and_then(|value| value.flag());
     let keep_shells = table.take("keep_shells").and_then(|value| value.whole(KEEP_SHELLS));
-    let keep_shells_for = table.take("keep_shells_for").and_then(|value| value.duration(SECOND..=*LIFETIMES.end()));
+    let keep_shells_for =
+        table.take("keep_shells_for").and_then(|value| value.duration(SECOND..=*LIFETIMES.end()));
     let idle = table.take("idle").and_then(|value| value.duration(SECOND..=*LIFETIMES.end()));
     ReservationRules {
         lifetime,
