@@ -218,12 +218,12 @@ impl Owner {
     }
 }
 
-fn engine(machine: &Machine, agent: &std::path::Path) -> Arc<dyn Engine> {
+pub(crate) fn engine(machine: &Machine, agent: &std::path::Path) -> Arc<dyn Engine> {
     Arc::new(DockerEngine::new(&machine.engine, agent))
 }
 
 /// Beside our own binary, as cargo and packages put it.
-fn agent_binary() -> Result<PathBuf, AppError> {
+pub(crate) fn agent_binary() -> Result<PathBuf, AppError> {
     let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join(BINARY_NAME)));
     [beside, Some(PathBuf::from(PACKAGED_AGENT))]
         .into_iter()

@@ -28,6 +28,8 @@ use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::usage::report::Usage;
+
 /// The protocol's version; a new agent speaks to an older gateway's version or refuses by name.
 pub const VERSION: u8 = 1;
 /// First bytes of every connection: three letters and the gateway's [`VERSION`].
@@ -107,6 +109,8 @@ pub enum Request {
     Attach(Attach),
     /// For how long has nothing happened? Answered with [`Reply::Idle`].
     Idle,
+    /// What does the container use? Answered with [`Reply::Usage`], at once.
+    Usage,
 }
 
 /// Somebody comes back to a shell.
@@ -264,6 +268,8 @@ pub enum Reply {
         /// After how many of them it is time to end; 0 for never.
         limit_ms: u64,
     },
+    /// To [`Request::Usage`].
+    Usage(Box<Usage>),
 }
 
 /// How JupyterLab does in a container.
@@ -408,6 +414,12 @@ pub struct AgentConfig {
     /// Serve by TLS on a port, in the place of the socket: the gateway is on another machine.
     #[serde(default)]
     pub tls: Option<AgentTls>,
+    /// The slot's GPUs.
+    #[serde(default)]
+    pub gpus: GpuPlan,
+    /// The mounts that people write to.
+    #[serde(default)]
+    pub stores: Vec<String>,
 }
 
 /// Transport `tls`, the agent's side: [`crate::agent::pins`] and [`crate::agent::lanes`].
@@ -425,6 +437,17 @@ impl std::fmt::Debug for AgentTls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AgentTls").field("port", &self.port).finish_non_exhaustive()
     }
+}
+
+/// What a slot has of GPUs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuPlan {
+    /// So many.
+    pub count: usize,
+    /// Another slot has some of them too.
+    pub shared: bool,
+    /// Bytes of their memory that should do.
+    pub budget: Option<u64>,
 }
 
 /// The user inside the container.

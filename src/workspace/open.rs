@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::lease::{Container, Lease, Start};
 use super::role::Role;
-use super::{Inner, close};
+use super::{Inner, close, usage};
 use crate::agent::protocol::{Account, AgentConfig, CONFIG_NAME, FAILURE_NAME};
 use crate::audit::Event;
 use crate::auth::{Identity, ReservationPassword};
@@ -124,6 +124,9 @@ async fn conclude(inner: &Inner, id: &ReservationId, runs: bool) -> bool {
 fn detail_of(refusal: &Refusal) -> String {
     match refusal {
         Refusal::StartFailed { detail, .. } | Refusal::LedgerFailed { detail } => detail.clone(),
+        Refusal::GpusMissing { wanted, found, detail, .. } => {
+            format!("{found} of {wanted} GPUs answer: {detail}")
+        }
         other => format!("{other:?}"),
     }
 }
@@ -154,6 +157,10 @@ async fn start(inner: &Inner, opening: &Opening, told: &watch::Sender<Start>) ->
         remove_started(engine.as_ref(), &spec).await;
         return Err(failed(e));
     }
+    if let Err(refusal) = usage::check_gpus(inner, reservation).await {
+        remove_started(engine.as_ref(), &spec).await;
+        return Err(refusal);
+    }
     Ok(())
 }
 
@@ -182,6 +189,9 @@ fn spec(inner: &Inner, reservation: &Reservation, slot: &Slot, agent: AgentPlace
     let mut env: BTreeMap<String, String> = config.container.env.iter().cloned().collect();
     // The polite default: take GPU memory as it is needed, not all at once.
     env.entry("TF_FORCE_GPU_ALLOW_GROWTH".into()).or_insert_with(|| "true".into());
+    if let Some(share) = slot.limits.gpu_memory {
+        env.insert("CLUSTERIA_GPU_MEMORY".into(), share.to_string());
+    }
     ContainerSpec {
         name: container_name(&config.cluster.name, &reservation.slot),
         labels: Labels {
@@ -226,6 +236,8 @@ fn agent_config(inner: &Inner, opening: &Opening, password: Option<String>) -> A
         tls: inner
             .published(&reservation.slot)
             .and_then(|_| inner.agent_keys.as_ref()?.agent(&reservation.id)),
+        gpus: usage::gpu_plan(config, &reservation.slot),
+        stores: config.mounts.iter().filter(|m| !m.read_only).map(|m| m.target.clone()).collect(),
     }
 }
 
