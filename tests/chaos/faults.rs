@@ -210,7 +210,7 @@ impl Fault for KillAgent {
     fn inject(&mut self, world: &World) {
         let Some(container) = &self.0 else { return };
         let mut docker = std::process::Command::new("docker");
-        docker.args(["-H", &world.machine(&container.machine).unix(), "kill", &container.name]);
+        docker.args(["-H", &world.machine(&container.machine).unix(), "kill", &container.id]);
         let _ = docker.output().unwrap();
     }
     fn heal(&mut self, _: &World) {}

@@ -69,7 +69,7 @@ impl World {
             docker.args(["ps", "-a", "--no-trunc", "--filter", &filter, "--format"]);
             let label = |name: &str| format!("{{{{.Label \"clusteria.{name}\"}}}}");
             let labels = ["reservation", "user", "slot", "deadline"].map(label).join("\t");
-            docker.arg(format!("{labels}\t{{{{.State}}}}\t{{{{.Names}}}}"));
+            docker.arg(format!("{labels}\t{{{{.State}}}}\t{{{{.ID}}}}"));
             let output = docker.output().unwrap();
             if !output.status.success() {
                 return None;
@@ -120,13 +120,13 @@ pub struct Container {
     pub slot: String,
     pub deadline: jiff::Timestamp,
     pub running: bool,
-    pub name: String,
+    /// The engine's own: a name may be the next one's in a moment.
+    pub id: String,
 }
 
 impl Container {
     fn read(machine: &str, line: &str) -> Self {
-        let [reservation, user, slot, deadline, state, name] = line.split('\t').collect::<Vec<_>>()[..]
-        else {
+        let [reservation, user, slot, deadline, state, id] = line.split('\t').collect::<Vec<_>>()[..] else {
             panic!("{line}");
         };
         Self {
@@ -136,7 +136,7 @@ impl Container {
             slot: slot.to_owned(),
             deadline: deadline.parse().unwrap(),
             running: state == "running",
-            name: name.to_owned(),
+            id: id.to_owned(),
         }
     }
 }
