@@ -20,6 +20,7 @@ pub mod config;
 pub mod engine;
 pub mod error_chain;
 pub mod frontdoor;
+pub mod languages;
 pub mod menu;
 pub mod reservation;
 pub mod ssh;

@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use crate::audit::Audit;
 use crate::auth::{Authenticator, Identity};
 use crate::charter::Charter;
+use crate::languages::Languages;
+use crate::menu::Board;
 use crate::reservation::view::{ClusterView, SlotState};
 use crate::reservation::{Cause, Refusal, Reservation, Target, UserName};
 use crate::store::Ledger;
@@ -42,6 +44,10 @@ pub struct FrontDoor {
     pub audit: Audit,
     /// People.
     pub ledger: Ledger,
+    /// Who has chosen which language.
+    pub languages: Languages,
+    /// Where all menus look.
+    pub board: Board,
     begun: own::Begun,
 }
 
@@ -55,7 +61,8 @@ impl FrontDoor {
         audit: Audit,
         ledger: Ledger,
     ) -> Self {
-        Self { workspaces, auth, charter, audit, ledger, begun: own::Begun::default() }
+        let (languages, board, begun) = (Languages::open(&ledger), Board::default(), own::Begun::default());
+        Self { workspaces, auth, charter, audit, ledger, languages, board, begun }
     }
 }
 

@@ -66,6 +66,10 @@ const STEPS: &[&str] = &[
     -- Of the reservation's own password: argon2id in PHC format, gone when it ends.
     ALTER TABLE reservations ADD COLUMN password TEXT;
 ",
+    "
+    -- The language they have chosen, en or fr; without one their terminal says it.
+    ALTER TABLE users ADD COLUMN lang TEXT;
+",
 ];
 
 pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {

@@ -11,6 +11,7 @@ use rusqlite::Connection;
 
 mod access;
 mod history;
+mod languages;
 mod migrations;
 mod reservation_password;
 mod users;
