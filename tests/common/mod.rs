@@ -26,6 +26,15 @@ pub const SOON: Duration = Duration::from_secs(30);
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
+/// Where tests/run keeps what the tests fetch.
+pub fn cache() -> PathBuf {
+    let or = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    or("CLUSTERIA_TEST_CACHE")
+        .or_else(|| or("XDG_CACHE_HOME").map(|cache| cache.join("clusteria-tests")))
+        .or_else(|| or("HOME").map(|home| home.join(".cache/clusteria-tests")))
+        .unwrap()
+}
+
 /// Waits until something is so; what it waits for is named when it never is.
 #[track_caller]
 pub fn eventually<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> T {
