@@ -237,6 +237,8 @@ pub struct ReservationRules {
     pub per_user: usize,
     /// May a non-interactive client (VS Code, scp) get a slot by just connecting?
     pub auto_reserve: bool,
+    /// How long a free slot is held for the one in the queue whose turn it is.
+    pub hold: Duration,
 }
 
 /// `[container]`: what every container is made with; a slot may differ in the limits.

@@ -117,7 +117,7 @@ impl Engine for DockerEngine {
             let labels = summary.labels.unwrap_or_default();
             Some(Found {
                 key: ContainerKey(summary.id?),
-                running: summary.state == Some(ContainerSummaryStateEnum::RUNNING),
+                running: summary.state.is_some_and(runs),
                 labels: Labels::from_map(&labels),
             })
         };
@@ -205,6 +205,12 @@ impl Engine for DockerEngine {
         let version = limited(CALL_LIMIT, self.docker().await?.version()).await?;
         Ok(version.version.unwrap_or_else(|| "unknown".into()))
     }
+}
+
+/// One that an administrator has paused goes on when they let it.
+fn runs(state: ContainerSummaryStateEnum) -> bool {
+    use ContainerSummaryStateEnum as S;
+    matches!(state, S::RUNNING | S::PAUSED | S::RESTARTING)
 }
 
 /// One bridge for each cluster, on which containers cannot reach each other.

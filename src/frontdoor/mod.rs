@@ -14,6 +14,7 @@ use crate::menu::Board;
 use crate::reservation::view::{ClusterView, SlotState};
 use crate::reservation::{Cause, Refusal, Reservation, Target, UserName};
 use crate::store::Ledger;
+use crate::text::agent::Notice;
 use crate::text::door::{Door, slot_state};
 use crate::text::refusal::Refused;
 use crate::text::session::{Line, moment};
@@ -26,10 +27,13 @@ pub mod inside;
 mod jupyter;
 pub mod local;
 mod own;
+pub mod queue;
 mod words;
 
 pub use admin_words::{AdminCommand, UserCommand, Whom, moment as moment_of};
-pub use words::{Command, KeyCommand, TotpCommand, UsageError, Wants, parse, split_command_line};
+pub use words::{
+    Command, KeyCommand, QueueCommand, TotpCommand, UsageError, Wants, parse, split_command_line,
+};
 
 /// What the commands work with. Cheap to clone.
 #[derive(Clone)]
@@ -165,6 +169,7 @@ async fn about_reservations(
     let user = caller.user().ok_or(Refusal::NothingReserved)?;
     match command {
         Command::Reserve { target, json } => reserve(workspaces, caller, target, json, lang).await,
+        Command::Queue { queue: command, json } => queue::run(workspaces, caller, command, json, lang).await,
         Command::Release { json } => release(workspaces, user, json, lang),
         Command::Status { json } => Ok(status(workspaces, user, json, lang).await),
         Command::Password { json } => password(workspaces, caller, json, lang).await,
@@ -205,13 +210,17 @@ async fn status(workspaces: &Workspaces, user: &UserName, as_json: bool, lang: L
             Some(r) => Some(jupyter::add_facts(workspaces, &r, facts(&r, now)).await),
             None => None,
         };
-        return Answer::out(json!({ "user": user, "reservation": mine, "last": last }).to_string());
+        let (queue, missed) = queue::facts_of(workspaces, user);
+        let facts =
+            json!({ "user": user, "reservation": mine, "last": last, "queue": queue, "missed": missed });
+        return Answer::out(facts.to_string());
     }
     Answer::out(match mine {
         Some(r) => {
             let until = moment(r.deadline);
             let holding = Door::Holding { slot: &r.slot, state: r.state, left: r.left(now), until: &until };
             let mut lines = vec![holding.say(lang)];
+            lines.extend(ends_soon(workspaces, &r, now, lang));
             lines.extend(jupyter::lines(workspaces, &r, lang).await);
             lines.join("\n")
         }
@@ -221,9 +230,21 @@ async fn status(workspaces: &Workspaces, user: &UserName, as_json: bool, lang: L
                 text.push('\n');
                 text.push_str(&Line::LastEnded(&ended).say(lang));
             }
+            for line in queue::lines_of(workspaces, user, lang) {
+                text.push('\n');
+                text.push_str(&line);
+            }
             text
         }
     })
+}
+
+/// What its terminals have been told, from the first warning on.
+#[must_use]
+pub fn ends_soon(workspaces: &Workspaces, r: &Reservation, now: Timestamp, lang: Lang) -> Option<String> {
+    let first = workspaces.config().reservation.warnings.iter().max()?;
+    let (slot, left) = (r.slot.to_string(), r.left(now));
+    (left <= *first).then(|| Notice::EndsIn { slot: &slot, left }.say(lang))
 }
 
 fn machines(workspaces: &Workspaces, as_json: bool, lang: Lang) -> Answer {

@@ -62,9 +62,10 @@ impl Filter {
 
 fn holder(state: &SlotState) -> Option<&str> {
     match state {
-        SlotState::Reserved { user, .. } | SlotState::Starting { user, .. } | SlotState::Ending { user } => {
-            Some(user.as_str())
-        }
+        SlotState::Reserved { user, .. }
+        | SlotState::Starting { user, .. }
+        | SlotState::Ending { user }
+        | SlotState::Held { user, .. } => Some(user.as_str()),
         _ => None,
     }
 }

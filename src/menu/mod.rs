@@ -13,6 +13,10 @@
 //!     │ m, Esc                           (Action::Cancel)                ▼
 //!     ▼              Enter on a row                                    card ── Enter ──▶ the shell (Action::Enter)
 //!   mine ◀────────────────────────▶ shell, ways, card, keys ◀──▶ paste
+//!
+//!              w (Action::Join)        Enter, once a slot is held
+//!  the lists ◀──────────────────▶ queue ─────────────────────────▶ progress
+//!              Esc; x (Action::Leave)
 //! ```
 //!
 //! Who holds a reservation begins at `mine`. A question ([`model`]'s `Ask`), help and a filter lie over a screen.

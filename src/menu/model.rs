@@ -9,8 +9,8 @@ use super::picture::Picture;
 use super::steps::Steps;
 use crate::auth::ReservationPassword;
 use crate::engine::Stage;
-use crate::reservation::view::{MachineView, SlotState, SlotView};
-use crate::reservation::{MachineName, SlotId, UserName};
+use crate::reservation::view::{MachineView, SlotView, WaitingView};
+use crate::reservation::{MachineName, SlotId, Target, UserName};
 use crate::store::KeyRecord;
 use crate::text::connect::Way;
 use crate::text::{Lang, printable};
@@ -54,6 +54,10 @@ pub enum Event {
 pub enum Action {
     /// Reserve this slot and tell its progress.
     Reserve(SlotId),
+    /// Take a place in the queue.
+    Join(Target),
+    /// Give up the place in the queue.
+    Leave,
     /// Give up the reservation in progress.
     Cancel,
     /// Open a shell in the reader's container.
@@ -81,6 +85,8 @@ pub(super) enum Place {
     Machines,
     /// The slots of one machine.
     Slots(MachineName),
+    /// The queue, with the reader's place.
+    Waiting,
     /// A reservation is being made.
     Progress {
         /// Of this slot.
@@ -139,7 +145,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// A menu for this user: their reservation if they hold one; with exactly one machine its slots are open at once.
+    /// A menu for this user: what they hold, or their place in the queue; with exactly one machine its slots are open
+    /// at once.
     #[must_use]
     pub fn new(cluster: impl Into<Picture>, user: &UserName, lang: Lang) -> Self {
         let cluster = cluster.into();
@@ -165,6 +172,8 @@ impl Model {
         model.start();
         if model.mine().is_some() {
             model.place = Place::Mine;
+        } else if model.waiting().is_some() {
+            model.place = Place::Waiting;
         }
         model
     }
@@ -209,7 +218,7 @@ impl Model {
         self.machine = Some(name.clone());
         self.place = Place::Slots(name);
         let slots = self.slots();
-        let best = slots.iter().find(|slot| slot.state == SlotState::Free).or_else(|| slots.first());
+        let best = slots.iter().find(|slot| slot.state.is_for(&self.user)).or_else(|| slots.first());
         self.slot = best.map(|slot| slot.id.clone());
     }
 
@@ -218,6 +227,35 @@ impl Model {
         self.place = Place::Machines;
         self.ask = None;
         self.filter.clear();
+        self.start();
+    }
+
+    /// The reader's place in the queue.
+    pub(super) fn waiting(&self) -> Option<&WaitingView> {
+        self.cluster.waiting(&self.user)
+    }
+
+    /// What one could wait for from here: where something is free, or something held, there is nothing to wait for.
+    pub(super) fn worth_waiting_for(&self) -> Option<Target> {
+        let (target, free) = match &self.place {
+            Place::Machines => (Target::Any, self.cluster.machines.iter().map(MachineView::free).sum()),
+            Place::Slots(name) => (Target::Machine(name.clone()), self.opened().map_or(0, MachineView::free)),
+            _ => return None,
+        };
+        let has_or_waits = self.waiting().is_some() || self.mine().is_some();
+        (free == 0 && !self.cluster.machines.is_empty() && !has_or_waits).then_some(target)
+    }
+
+    /// Shows the queue.
+    pub(super) fn wait(&mut self) {
+        self.notice.clear();
+        self.filter.clear();
+        self.place = Place::Waiting;
+    }
+
+    /// From the queue to the lists.
+    pub(super) fn stop_waiting(&mut self) {
+        self.place = Place::Machines;
         self.start();
     }
 
@@ -301,6 +339,9 @@ impl Model {
 
     /// Back from the progress to the list it was asked from, the cursor where it was.
     pub(super) fn return_to_list(&mut self) {
+        if self.place == Place::Waiting {
+            return self.stop_waiting();
+        }
         let Place::Progress { slot, .. } = &self.place else { return };
         let slot = slot.clone();
         self.place = Place::Slots(slot.machine.clone());

@@ -42,7 +42,7 @@ fn machine(name: &str, label: Option<&str>, states: Vec<SlotState>) -> MachineVi
 }
 
 fn cluster(machines: Vec<MachineView>) -> ClusterView {
-    ClusterView { cluster: "clusteria".to_owned(), now: time("10:53"), machines }
+    ClusterView { cluster: "clusteria".to_owned(), now: time("10:53"), machines, queue: Vec::new() }
 }
 
 /// Three machines, one of them full, one offline.

@@ -3,7 +3,6 @@
 use super::keys::Key;
 use super::mine::{Doing, answer, pasted, press_on_keys, press_on_mine, press_on_paste, press_on_ways};
 use super::model::{Action, Event, Model, Place, clean_text};
-use crate::reservation::view::SlotState;
 use crate::text::Lang;
 
 /// Rows of a page: the model does not know the screen's height.
@@ -87,6 +86,8 @@ fn press(model: &mut Model, key: Key) -> Option<Action> {
             model.place = Place::Mine;
             None
         }
+        (Place::Waiting, _) => press_on_waiting(model, as_arrow(key)),
+        (Place::Machines | Place::Slots(_), Key::Char('w')) => wait(model),
         (Place::Machines, _) => {
             press_on_machines(model, as_arrow(key));
             None
@@ -96,6 +97,36 @@ fn press(model: &mut Model, key: Key) -> Option<Action> {
             press_on_slots(model, as_arrow(key))
         }
         (Place::Paste(_), _) => None,
+    }
+}
+
+/// To the queue: with a place in it already, or by taking one.
+fn wait(model: &mut Model) -> Option<Action> {
+    let target = model.worth_waiting_for();
+    if target.is_some() || model.waiting().is_some() {
+        model.wait();
+    }
+    target.map(Action::Join)
+}
+
+/// Enter only ever takes what is held: a turn that comes under the finger is what was waited for.
+fn press_on_waiting(model: &mut Model, key: Key) -> Option<Action> {
+    match key {
+        Key::Enter => {
+            let slot = model.waiting()?.held.as_ref()?.slot.clone();
+            model.begin(slot.clone());
+            Some(Action::Reserve(slot))
+        }
+        Key::Char('x') => {
+            let leaves = model.waiting().is_some();
+            model.stop_waiting();
+            leaves.then_some(Action::Leave)
+        }
+        Key::Escape | Key::Left => {
+            model.stop_waiting();
+            None
+        }
+        _ => None,
     }
 }
 
@@ -201,7 +232,7 @@ fn reserve_number(model: &mut Model, digit: char) -> Option<Action> {
 
 fn reserve(model: &mut Model) -> Option<Action> {
     let slot = model.chosen()?;
-    if slot.state != SlotState::Free {
+    if !slot.state.is_for(&model.user) {
         model.hint = true;
         return None;
     }
@@ -262,6 +293,7 @@ impl Model {
         match self.place {
             Place::Machines => self.machine_index(),
             Place::Slots(_) => self.slot_index(),
+            Place::Waiting => self.cluster.queue.iter().position(|waiting| waiting.user == self.user),
             Place::Mine => Doing::ALL.iter().position(|doing| *doing == self.doing),
             Place::Keys => {
                 let keys = self.keys.as_deref().unwrap_or_default();

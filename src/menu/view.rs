@@ -3,7 +3,7 @@
 use ratatui::Frame;
 use ratatui::text::Line;
 
-use super::lists::{hint, machine_rows, slot_rows, summary};
+use super::lists::{hint, machine_rows, queue_rows, slot_rows, summary};
 use super::model::{Model, Place};
 use super::sheet::{Sheet, Spots};
 use super::wrap::wrap;
@@ -30,6 +30,7 @@ pub(super) fn sheet(model: &Model, columns: usize) -> Sheet {
     match &model.place {
         Place::Machines => machines(model, columns),
         Place::Slots(machine) => slots(model, machine, columns),
+        Place::Waiting => waiting(model, columns),
         Place::Progress { slot, steps } => mine_view::progress(model, slot, steps, columns),
         Place::Mine => mine_view::mine(model, columns),
         Place::Ways => mine_view::ways(model, None, columns),
@@ -71,8 +72,40 @@ fn found(model: &Model, heading: String) -> String {
     format!("{heading} · {}{cursor}", Mine::Filter { text: model.filter.text() }.say(model.lang))
 }
 
+/// The way to the queue, from a list where it is worth going.
+fn key_wait(model: &Model) -> Option<Menu<'static>> {
+    match model.waiting() {
+        Some(_) => Some(Menu::KeyPlace),
+        None => model.worth_waiting_for().map(|_| Menu::KeyWait),
+    }
+}
+
+fn waiting(model: &Model, columns: usize) -> Sheet {
+    let mine = model.waiting();
+    let first = match mine {
+        Some(waiting) if waiting.held.is_some() => vec![Menu::KeyReserve, Menu::KeyLeave],
+        Some(_) => vec![Menu::KeyLeave],
+        None => Vec::new(),
+    };
+    let shown: Vec<Menu<'_>> = first.into_iter().chain([Menu::KeyEscape, Menu::KeyQuit]).collect();
+    let selected = model.cluster.queue.iter().position(|waiting| waiting.user == model.user);
+    Sheet {
+        heading: Menu::Queue.say(model.lang),
+        rows: queue_rows(model, columns),
+        numbered: true,
+        selected,
+        summary: if mine.is_some() { summary(model) } else { Some(Menu::NotWaiting.say(model.lang)) },
+        hint: mine.map(|_| Menu::KeepsPlace.say(model.lang)),
+        keys: keys(model, &shown),
+        ..common(model)
+    }
+}
+
 fn machines(model: &Model, columns: usize) -> Sheet {
-    let mut shown = keys(model, &[Menu::KeyMove, Menu::KeyOpen, Menu::KeyQuit]);
+    let wait = key_wait(model);
+    let first: Vec<Menu<'_>> =
+        [Menu::KeyMove, Menu::KeyOpen].into_iter().chain(wait).chain([Menu::KeyQuit]).collect();
+    let mut shown = keys(model, &first);
     shown.extend(more_keys(model));
     shown.extend(keys(model, &[Menu::KeyDirect]));
     let mut rows = machine_rows(model, columns);
@@ -104,8 +137,12 @@ fn slots(model: &Model, machine: &MachineName, columns: usize) -> Sheet {
         rows.push(Line::raw(text));
     }
     let back = model.can_go_back().then_some(Menu::KeyBack);
-    let first: Vec<Menu<'_>> =
-        [Menu::KeyReserve].into_iter().chain(back).chain([Menu::KeyQuit, Menu::KeyMove]).collect();
+    let first: Vec<Menu<'_>> = [Menu::KeyReserve]
+        .into_iter()
+        .chain(key_wait(model))
+        .chain(back)
+        .chain([Menu::KeyQuit, Menu::KeyMove])
+        .collect();
     let mut shown = keys(model, &first);
     shown.extend(more_keys(model));
     shown.extend(keys(model, &[Menu::KeyDirect]));

@@ -30,6 +30,19 @@ pub enum Refusal {
         /// Which slot frees first, and when at the latest.
         frees: Option<(SlotId, Timestamp)>,
     },
+    /// What is free is held for those whose turn it is.
+    Held {
+        /// The slot.
+        slot: SlotId,
+        /// For whom.
+        user: UserName,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// The user waits for nothing.
+    NotQueued,
+    /// Nobody more can wait.
+    QueueFull,
     /// No such machine.
     UnknownMachine(String),
     /// The machine has no such slot.

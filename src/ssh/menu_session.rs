@@ -15,11 +15,12 @@ use super::visit::in_words;
 use crate::agent::protocol::{Control, Pty, WindowSize};
 use crate::config::AuthMethod;
 use crate::engine::Stage;
+use crate::frontdoor;
 use crate::menu::{Action, Event, Face, Facts, Model, Palette, update};
 use crate::reservation::{Cause, Refusal, SlotId, Target};
 use crate::text::mine::Mine;
 use crate::text::session::Line;
-use crate::text::{Lang, Say, printable};
+use crate::text::{Lang, Say, printable, queue};
 use crate::workspace::{Container, Lease};
 
 /// A lone ESC and the start of an arrow key look alike: what follows within this time belongs to it.
@@ -97,13 +98,19 @@ impl<'a> Menu<'a> {
     fn new(session: &'a Session, pty: &Pty, more: Vec<String>, plain: bool) -> Self {
         let visit = session.visit();
         let user = visit.guest.identity.user();
-        let desk = visit.gateway.workspaces.desk();
-        let last = desk.read(|book| book.last_of(user).cloned());
-        let mut notices: Vec<String> = visit.gateway.config.cluster.motd.iter().map(|m| printable(m)).collect();
+        let (workspaces, now) = (&visit.gateway.workspaces, Timestamp::now());
+        let desk = workspaces.desk();
+        let (last, missed, mine) = desk.read(|book| {
+            (book.last_of(user).cloned(), book.queue().missed().get(user).cloned(), book.of(user).cloned())
+        });
+        let mut notices: Vec<String> =
+            visit.gateway.config.cluster.motd.iter().map(|m| printable(m)).collect();
         notices.extend(last.map(|ended| Line::LastEnded(&ended).say(session.lang)));
+        notices.extend(missed.map(|missed| queue::Line::MissedTurn(&missed).say(session.lang)));
+        notices.extend(mine.and_then(|mine| frontdoor::ends_soon(workspaces, &mine, now, session.lang)));
         notices.extend(more);
         let notice = (!notices.is_empty()).then(|| notices.join("\n"));
-        let picture = visit.gateway.door.board.look(desk, Timestamp::now());
+        let picture = visit.gateway.door.board.look(desk, now);
         Self {
             session,
             model: Model::new(picture, user, session.lang).with_notice(notice).with_way(visit.way()),
@@ -231,6 +238,9 @@ impl<'a> Menu<'a> {
             Action::Quit => return Some(Done::Left),
             Action::Reserve(slot) => return self.reserve(slot),
             Action::Enter => return self.enter(),
+            Action::Join(target) => return self.join(&target),
+            // Not to be in it is as good as having left.
+            Action::Leave => drop(visit.gateway.workspaces.leave_queue(user)),
             Action::Cancel => {
                 self.lease = None;
                 // Nothing to release is as good as released.
@@ -259,6 +269,16 @@ impl<'a> Menu<'a> {
         if self.errands.len() < MOST_ERRANDS {
             self.errands.push(Box::pin(errand));
         }
+    }
+
+    fn join(&mut self, target: &Target) -> Option<Done> {
+        let visit = self.session.visit();
+        match visit.gateway.workspaces.join_queue(&visit.guest.identity, target) {
+            // The screen that was drawn at once knows of it at once.
+            Ok(()) => self.refresh(),
+            Err(refusal) => return self.fail(&refusal),
+        }
+        None
     }
 
     fn reserve(&mut self, slot: SlotId) -> Option<Done> {

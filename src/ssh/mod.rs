@@ -25,5 +25,6 @@ mod session;
 mod tcp;
 mod typed;
 mod visit;
+mod waiting;
 
 pub use listener::{Listeners, ServeError};

@@ -15,7 +15,7 @@ use super::{charter_session, menu_session, pump, typed};
 use crate::agent::protocol::{Program, Pty, Spawn};
 use crate::bridge::{self, AgentAddress, BridgeError, Exit};
 use crate::error_chain::in_full;
-use crate::frontdoor::{self, AdminCommand, Caller, Command, Wants, admin};
+use crate::frontdoor::{self, AdminCommand, Caller, Command, QueueCommand, Wants, admin};
 use crate::reservation::{Cause, Refusal, Target};
 use crate::text::admin::Admin;
 use crate::text::session::Line;
@@ -136,6 +136,9 @@ impl Session {
         if let Ok(Command::Admin { admin: AdminCommand::Watch, json }) = command {
             return self.watch(&caller, json).await;
         }
+        if let Ok(Command::Queue { queue: QueueCommand::Wait(target), json }) = command {
+            return self.wait_in_queue(&caller, target, json).await;
+        }
         let wants = command.map_or(Wants::Nothing, |command| command.wants());
         let Some(input) = typed::read(self, wants).await else {
             return self.outgoing.finish(&Exit::Status(1)).await;
@@ -176,7 +179,7 @@ impl Session {
     }
 
     /// On a terminal nobody else turns line feeds into new lines.
-    fn lines(&self, text: String) -> String {
+    pub(super) fn lines(&self, text: String) -> String {
         if self.pty.is_some() { text.replace('\n', "\r\n") } else { text }
     }
 

@@ -14,6 +14,7 @@ pub mod login;
 pub mod menu;
 pub mod mine;
 pub mod qr;
+pub mod queue;
 pub mod refusal;
 pub mod session;
 

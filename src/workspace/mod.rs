@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,20 +16,22 @@ use crate::audit::{Audit, Event};
 use crate::auth::Identity;
 use crate::bridge::AgentAddress;
 use crate::charter::Charter;
-use crate::config::Config;
+use crate::config::{Config, ReservationRules};
 use crate::engine::Engine;
 use crate::error_chain::in_full;
 use crate::reservation::{
     Book, Cause, Claim, Claimed, Desk, EndReason, Ended, MachineName, MachinePlan, Refusal, Reservation,
-    ReservationId, SlotPlan, State, Target, UserName,
+    ReservationId, SlotPlan, State, Target, Times, UserName,
 };
 use crate::store::{Ledger, StoreError};
 
 mod admin;
+mod clock;
 mod close;
 mod lease;
 mod open;
 mod password;
+mod queue;
 mod reap;
 mod reconcile;
 
@@ -54,6 +56,10 @@ struct Inner {
     starts: Mutex<HashMap<ReservationId, watch::Receiver<Start>>>,
     /// Ends that the ledger could not take yet.
     unsaved: Mutex<Vec<Ended>>,
+    /// Which state of the queue the ledger has.
+    saved_queue: Mutex<Option<u64>>,
+    /// How the clocks stood to each other when the ledger's deadlines were right.
+    saved_offset: Mutex<Option<SignedDuration>>,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
@@ -71,11 +77,20 @@ impl Workspaces {
         audit: Audit,
     ) -> Result<Self, StoreError> {
         let mut book = Book::new(config.cluster.name.clone(), plans(&config), "it has not been asked yet");
+        let ReservationRules { lifetime, hold, .. } = config.reservation;
+        book.set_times(Times { lifetime, hold });
         for ended in ledger.last_ends()? {
             book.remember(ended);
         }
-        for reservation in ledger.open_reservations()? {
-            book.adopt(reservation);
+        for stale in adopt_written(&mut book, ledger.open_reservations()?) {
+            ledger.note_end(&reconcile::lost(&stale))?;
+            book.remember(reconcile::lost(&stale));
+        }
+        let (waiting, missed) = ledger.queue()?;
+        book.restore_queue(waiting, missed);
+        // The ledger's deadlines are as the wall clock stood then: it may have been set meanwhile.
+        if let Some(offset) = ledger.clock(&clock::boot_id())? {
+            book.set_offset(offset);
         }
         for machine in ledger.draining()? {
             book.set_draining(&machine, true);
@@ -90,6 +105,8 @@ impl Workspaces {
             engines,
             starts: Mutex::default(),
             unsaved: Mutex::default(),
+            saved_queue: Mutex::default(),
+            saved_offset: Mutex::default(),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
         };
@@ -111,6 +128,7 @@ impl Workspaces {
     /// Asks every machine once, so that the first login finds the truth; then starts the watchers.
     pub async fn start_watching(&self) {
         let first = self.inner.engines.keys().map(|machine| self.inner.refresh(machine));
+        self.inner.watch_clock().await;
         futures_util::future::join_all(first).await;
         for machine in self.inner.engines.keys() {
             self.inner.spawn(reconcile::watch(self.inner.clone(), machine.clone()));
@@ -136,7 +154,12 @@ impl Workspaces {
             lifetime: self.inner.config.reservation.lifetime,
             auto_reserve: self.inner.config.reservation.auto_reserve,
         };
-        match self.inner.desk.change(|book| book.claim(&claim, Timestamp::now())) {
+        let now = clock::moment();
+        let claimed = self.inner.desk.change(|book| {
+            book.observe(now);
+            book.claim(&claim, now.wall)
+        });
+        match claimed {
             Ok(Claimed::Already(reservation)) => Ok(self.inner.lease_of(reservation)),
             // Nothing is awaited between the claim and the task that owns it.
             Ok(Claimed::New(reservation)) => {
@@ -150,10 +173,11 @@ impl Workspaces {
     /// The user's live reservation, if it satisfies the target.
     ///
     /// # Errors
-    /// [`Refusal::HoldsAnother`], [`Refusal::CharterNotAccepted`]
+    /// [`Refusal::HoldsAnother`], unknown places, [`Refusal::CharterNotAccepted`]
     pub fn lease(&self, user: &UserName, target: &Target) -> Result<Option<Lease>, Refusal> {
         self.check_charter(user)?;
-        let Some(mine) = self.inner.desk.read(|book| book.of(user).cloned()) else { return Ok(None) };
+        let known = |book: &Book| book.check_target(target).map(|()| book.of(user).cloned());
+        let Some(mine) = self.inner.desk.read(known)? else { return Ok(None) };
         if !target.matches(&mine.slot) {
             return Err(Refusal::HoldsAnother { slot: mine.slot, deadline: mine.deadline });
         }
@@ -220,7 +244,7 @@ impl Inner {
         tracing::info!(reservation = %id, user = %before.user, slot = %before.slot, %reason, "ending");
         // A start under way sees the new state and cleans up after itself.
         if before.state == State::Active {
-            self.spawn(close::close(self.clone(), before.clone(), reason));
+            self.spawn(close::close(self.clone(), before.clone(), reason, None));
         }
         Some(before)
     }
@@ -259,6 +283,21 @@ impl Inner {
             _ => {}
         }
     }
+}
+
+/// Takes in what the ledger says is running; returns what cannot be, because of a younger one of the same user or in
+/// the same slot. If it runs all the same, its machine will say so.
+fn adopt_written(book: &mut Book, written: Vec<Reservation>) -> Vec<Reservation> {
+    let mut stale = Vec::new();
+    for reservation in written {
+        let adopted = book.adopt(reservation);
+        if let Some(rival) = adopted.rival {
+            book.finish(&rival.id, EndReason::Failed, None, Timestamp::now());
+            stale.push(rival);
+        }
+        stale.extend(adopted.displaced);
+    }
+    stale
 }
 
 fn plans(config: &Config) -> Vec<MachinePlan> {

@@ -82,7 +82,7 @@ async fn run(inner: Arc<Inner>, opening: Opening, told: watch::Sender<Start>) {
             Start::Ready
         }
         Ok(()) => {
-            close::close(inner.clone(), reservation, EndReason::Released).await;
+            close::close(inner.clone(), reservation, EndReason::Released, None).await;
             Start::Failed(Refusal::Cancelled)
         }
         Err(refusal) => {

@@ -1,4 +1,5 @@
-//! The deadline, enforced by the gateway. (The agent enforces it too, alone.)
+//! What time brings, done by the gateway: deadlines (the agent enforces them too, alone), turns in the queue, clocks
+//! that are set, and what the ledger could not take.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -15,9 +16,13 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 pub(super) async fn reap(inner: Arc<Inner>) {
     let mut changes = inner.desk.changes();
     while !inner.stopping.is_cancelled() {
+        // First: a wall clock that was set makes nothing due.
+        inner.watch_clock().await;
         for due in inner.desk.read(|book| book.due(Timestamp::now())) {
             inner.end(&due.id, EndReason::Expired);
         }
+        inner.settle_queue();
+        inner.save_queue().await;
         retry_unsaved(&inner).await;
         tokio::select! {
             () = sleep(until_next(&inner)) => {}
@@ -28,8 +33,8 @@ pub(super) async fn reap(inner: Arc<Inner>) {
 }
 
 fn until_next(inner: &Inner) -> Duration {
-    let next = inner.desk.read(crate::reservation::Book::next_deadline);
-    let left = next.map(|deadline| deadline.duration_since(Timestamp::now()));
+    let next = inner.desk.read(|book| [book.next_deadline(), book.queue().next_end()]);
+    let left = next.into_iter().flatten().min().map(|deadline| deadline.duration_since(Timestamp::now()));
     left.map_or(LONGEST_SLEEP, |left| Duration::try_from(left).unwrap_or_default().min(LONGEST_SLEEP))
 }
 

@@ -1,0 +1,68 @@
+//! Is the ledger well? Looked at when it is opened; what fails later is told apart by kind.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode};
+
+use super::StoreError;
+
+/// How long one statement waits for another process's lock (`clusteria user …` beside the gateway).
+const BUSY_LIMIT: Duration = Duration::from_secs(5);
+/// Complaints that are shown of a damaged ledger.
+const COMPLAINTS: usize = 3;
+
+/// Opens it for reading and writing, and checks that it is whole.
+pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
+    let failed = |source: rusqlite::Error| match code(&source) {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            StoreError::Damaged { path: path.to_owned(), detail: source.to_string() }
+        }
+        _ => StoreError::Open { path: path.to_owned(), source },
+    };
+    let connection = Connection::open(path).map_err(failed)?;
+    connection.busy_timeout(BUSY_LIMIT).map_err(failed)?;
+    write_ahead(&connection).map_err(failed)?;
+    connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
+    // A power cut may lose the last moments of history, never the file: labels bring back what runs.
+    connection.pragma_update(None, "synchronous", "normal").map_err(failed)?;
+    match check(&connection).map_err(failed)?.as_slice() {
+        [] => Ok(connection),
+        complaints => Err(StoreError::Damaged { path: path.to_owned(), detail: complaints.join("; ") }),
+    }
+}
+
+/// Readers and one writer at once. That wants a little file of shared memory beside the ledger: where the disk has no
+/// room even for that, this process keeps the ledger to itself until it is started again.
+fn write_ahead(connection: &Connection) -> Result<(), rusqlite::Error> {
+    let set = || connection.pragma_update(None, "journal_mode", "wal");
+    match set() {
+        Err(e) if matches!(code(&e), Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure)) => {
+            tracing::warn!("the ledger's disk is full: other commands cannot use the ledger until a restart");
+            connection.pragma_update(None, "locking_mode", "exclusive")?;
+            set()
+        }
+        other => other,
+    }
+}
+
+/// What is wrong with it; nothing for one that is whole.
+pub(super) fn check(connection: &Connection) -> Result<Vec<String>, rusqlite::Error> {
+    let mut query = connection.prepare(&format!("PRAGMA quick_check({COMPLAINTS})"))?;
+    let said = query.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+    Ok(said.into_iter().filter(|line| line != "ok").collect())
+}
+
+fn code(error: &rusqlite::Error) -> Option<ErrorCode> {
+    error.sqlite_error_code()
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match code(&error) {
+            Some(ErrorCode::DiskFull) => Self::DiskFull,
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly,
+            _ => Self::Statement(error),
+        }
+    }
+}
