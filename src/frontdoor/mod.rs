@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde_json::json;
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
 use crate::auth::{Authenticator, Identity};
@@ -52,6 +53,8 @@ pub struct FrontDoor {
     pub languages: Languages,
     /// Where all menus look.
     pub board: Board,
+    /// The gateway stops: who is at a menu must have their terminal back.
+    pub stopping: CancellationToken,
     begun: own::Begun,
 }
 
@@ -66,7 +69,15 @@ impl FrontDoor {
         ledger: Ledger,
     ) -> Self {
         let (languages, board, begun) = (Languages::open(&ledger), Board::default(), own::Begun::default());
-        Self { workspaces, auth, charter, audit, ledger, languages, board, begun }
+        Self { workspaces, auth, charter, audit, ledger, languages, board, stopping: CancellationToken::new(), begun }
+    }
+}
+
+impl FrontDoor {
+    /// Until this token says that the gateway stops.
+    #[must_use]
+    pub fn until(self, stopping: CancellationToken) -> Self {
+        Self { stopping, ..self }
     }
 }
 

@@ -1,8 +1,10 @@
 //! The room as a whole: transitions, pictures, and what reaches the terminal.
 
 mod flow;
+mod mine;
 mod keys;
 mod pictures;
+mod plain;
 mod random;
 
 use jiff::Timestamp;
@@ -10,9 +12,13 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::*;
-use crate::reservation::view::{ClusterView, MachineView, SlotState, SlotView};
+use crate::reservation::view::{ClusterView, MachineView, SlotState, SlotView, WaitingView};
 use crate::reservation::{SlotId, UserName};
+use crate::agent::protocol::JupyterState;
+use crate::engine::Stage;
+use crate::store::KeyRecord;
 use crate::text::Lang;
+use crate::text::connect::Way;
 
 fn time(text: &str) -> Timestamp {
     format!("2026-08-01T{text}:00Z").parse().unwrap()
@@ -63,6 +69,17 @@ fn full() -> ClusterView {
     let mut view = usual();
     view.machines.remove(1);
     view
+}
+
+/// The usual one, where the reader holds gpu2/2.
+fn with_mine() -> ClusterView {
+    let mut view = usual();
+    view.machines[1].slots[1].state = taken("linus", "17:30");
+    view
+}
+
+fn way() -> Way {
+    Way { host: "100.64.0.7".into(), port: 2222, user: "linus".into(), alias: "clusteria".into() }
 }
 
 fn model(view: ClusterView) -> Model {

@@ -60,11 +60,13 @@ enum Heard {
     Facts(Facts),
     Step(Option<Option<Stage>>),
     Hangup,
+    Stopping,
 }
 
 /// How the menu ends.
 enum Done {
     Left,
+    Stopped,
     Chose(Container),
 }
 
@@ -87,11 +89,17 @@ pub(super) async fn choose(session: &Session, pty: &Pty, notice: Option<Refusal>
     };
     let left = menu.face.leave();
     let _ = session.outgoing.stdout(left).await;
+    let lang = menu.model.lang();
     let container = match outcome {
         Ok(Done::Chose(container)) => Some((container, menu.size)),
+        Ok(Done::Stopped) => {
+            let words = Mine::Restarts.say(lang);
+            let _ = session.outgoing.stdout(format!("{words}\r\n")).await;
+            None
+        }
         Ok(Done::Left) | Err(Gone) => None,
     };
-    Choice { container, lang: menu.model.lang() }
+    Choice { container, lang }
 }
 
 impl<'a> Menu<'a> {
@@ -128,6 +136,7 @@ impl<'a> Menu<'a> {
     async fn run(&mut self) -> Result<Done, Gone> {
         let mut changes = self.session.visit().gateway.workspaces.desk().changes();
         let mut refund = self.session.outgoing.refund();
+        let stopping = &self.session.visit().gateway.door.stopping;
         let mut escape_pending = false;
         loop {
             let drawn = self.face.show(&self.model);
@@ -153,6 +162,7 @@ impl<'a> Menu<'a> {
                 control = self.session.inbox.next_control() => Heard::Resized(control),
                 () = async { sleep_until(news_due).await; let _ = changes.changed().await; } => Heard::News,
                 () = sleep(pace) => Heard::Tick,
+                () = stopping.cancelled() => Heard::Stopping,
                 Some(events) = self.errands.next() => Heard::Events(events),
                 facts = asked(&mut self.facts) => Heard::Facts(facts),
                 step = progress(&mut self.lease) => Heard::Step(step),
@@ -166,6 +176,7 @@ impl<'a> Menu<'a> {
     fn take(&mut self, heard: Heard) -> Option<Done> {
         match heard {
             Heard::Hangup => return Some(Done::Left),
+            Heard::Stopping => return Some(Done::Stopped),
             Heard::Events(events) => return events.into_iter().find_map(|event| self.act(event)),
             Heard::Resized(Control::Resize(size)) => {
                 self.size = size;

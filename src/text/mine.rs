@@ -52,6 +52,7 @@ pub enum Mine<'a> {
     KeyNo,
     KeyClose,
     HelpHeading,
+    Restarts,
     PlainPrompt,
     PlainBusy,
     PlainText,
@@ -116,6 +117,7 @@ impl Mine<'_> {
             Self::KeyNo => "n no".to_owned(),
             Self::KeyClose => "any key closes".to_owned(),
             Self::HelpHeading => "Help".to_owned(),
+            Self::Restarts => "The gateway restarts: log in again in a moment. What runs goes on.".to_owned(),
             Self::PlainPrompt => "A number, b back, ? help, q quit, Enter reads again: ".to_owned(),
             Self::PlainBusy => "Starting. q cancels.".to_owned(),
             Self::PlainText => "Paste the line, or an empty one to go back: ".to_owned(),
@@ -177,6 +179,9 @@ impl Mine<'_> {
             Self::KeyNo => "n non".to_owned(),
             Self::KeyClose => "une touche ferme".to_owned(),
             Self::HelpHeading => "Aide".to_owned(),
+            Self::Restarts => {
+                "La passerelle redémarre : reconnectez-vous dans un instant. Ce qui tourne continue.".to_owned()
+            }
             Self::PlainPrompt => "Un numéro, b retour, ? aide, q quitter, Entrée relit : ".to_owned(),
             Self::PlainBusy => "Démarrage. q annule.".to_owned(),
             Self::PlainText => "Collez la ligne, ou une ligne vide pour revenir : ".to_owned(),
