@@ -70,7 +70,8 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
         config.machines.iter().map(|machine| (machine.name.clone(), engine(machine, &agent))).collect();
     let workspaces =
         Workspaces::open(config.clone(), ledger.clone(), engines, charter.clone(), audit.clone())?;
-    let door = FrontDoor::new(workspaces.clone(), auth, charter, audit.clone(), ledger).until(stopping.clone());
+    let door =
+        FrontDoor::new(workspaces.clone(), auth, charter, audit.clone(), ledger).until(stopping.clone());
     let listeners = Listeners::bind(config, door.clone())?;
     let addresses = listeners.addresses();
     workspaces.start_watching().await;

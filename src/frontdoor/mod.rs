@@ -69,7 +69,17 @@ impl FrontDoor {
         ledger: Ledger,
     ) -> Self {
         let (languages, board, begun) = (Languages::open(&ledger), Board::default(), own::Begun::default());
-        Self { workspaces, auth, charter, audit, ledger, languages, board, stopping: CancellationToken::new(), begun }
+        Self {
+            workspaces,
+            auth,
+            charter,
+            audit,
+            ledger,
+            languages,
+            board,
+            stopping: CancellationToken::new(),
+            begun,
+        }
     }
 }
 

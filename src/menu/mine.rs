@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::keys::Key;
 use super::model::{Action, Ask, Model, Place};
-use super::update::step;
+use super::update::{scroll, step};
 use crate::agent::protocol::JupyterState;
 use crate::reservation::SlotId;
 use crate::reservation::view::SlotState;
@@ -139,6 +139,7 @@ fn act(model: &mut Model, doing: Doing) -> Option<Action> {
         Doing::Shell => enter(model),
         Doing::Password => Some(Action::NewPassword),
         Doing::Ways => {
+            model.scroll = 0;
             model.place = Place::Ways;
             None
         }
@@ -170,7 +171,7 @@ pub(super) fn press_on_ways(model: &mut Model, key: Key) -> Option<Action> {
     match key {
         Key::Enter => return enter(model),
         Key::Escape | Key::Left | Key::Char('m') => model.place = Place::Mine,
-        _ => {}
+        _ => model.scroll = scroll(key, model.scroll).unwrap_or(model.scroll),
     }
     None
 }

@@ -80,6 +80,8 @@ fn facts(model: &Model, columns: usize) -> Vec<Line<'static>> {
     let until = model.mine().map(|mine| Until { deadline: mine.deadline, now: model.now });
     let mut lines: Vec<Line<'static>> =
         until.iter().map(|until| Line::raw(Mine::TimeLeft { until: *until }.say(model.lang))).collect();
+    let no_password = (model.facts.has_password == Some(false)).then(|| Mine::NoPassword.say(model.lang));
+    lines.extend(no_password.into_iter().flat_map(|text| wrap(&text, columns)).map(Line::raw));
     lines.extend(jupyter(model).into_iter().flat_map(|text| wrap(&text, columns)).map(Line::raw));
     let longest = model.facts.gauges.iter().map(|gauge| super::wrap::width(&gauge.name)).max().unwrap_or(0);
     lines.extend(model.facts.gauges.iter().map(|gauge| bar(gauge, longest.min(24), columns)));
@@ -142,6 +144,7 @@ pub(super) fn ways(model: &Model, password: Option<&ReservationPassword>, column
     Sheet {
         heading: heading.say(model.lang),
         rows: rows.into_iter().map(Line::raw).collect(),
+        top: model.scroll,
         keys,
         ..common(model)
     }
@@ -155,7 +158,8 @@ pub(super) fn keys(model: &Model, columns: usize) -> Sheet {
         // What tells keys apart on a narrow screen is what their owner called them.
         let line = key_line(key, model.lang);
         let comment = crate::text::printable(&key.comment);
-        let line = if room < 60 && !comment.is_empty() { format!("{comment}  {}", key.fingerprint) } else { line };
+        let line =
+            if room < 60 && !comment.is_empty() { format!("{comment}  {}", key.fingerprint) } else { line };
         Line::from(vec![mark, Span::raw(cut(&line, room))])
     };
     let mut rows: Vec<_> = known.unwrap_or_default().iter().enumerate().map(row).collect();

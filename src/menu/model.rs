@@ -138,6 +138,8 @@ pub struct Model {
     pub(super) key: Option<String>,
     pub(super) ask: Option<Ask>,
     pub(super) filter: Filter,
+    /// Rows above the screen, where a text is longer than it.
+    pub(super) scroll: usize,
     /// Help lies over the screen, scrolled by so many rows.
     pub(super) help: Option<usize>,
     /// Whether the chosen slot's state is explained.
@@ -166,6 +168,7 @@ impl Model {
             key: None,
             ask: None,
             filter: Filter::default(),
+            scroll: 0,
             help: None,
             hint: false,
         };

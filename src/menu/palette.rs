@@ -34,7 +34,9 @@ impl Palette {
             color: escapes && !mono && !no_color,
             unicode: utf8 || (locale.is_empty() && escapes && !old),
             escapes,
-            mouse: escapes && !old && !["linux", "cons", "ansi", "sun"].iter().any(|name| term.starts_with(name)),
+            mouse: escapes
+                && !old
+                && !["linux", "cons", "ansi", "sun"].iter().any(|name| term.starts_with(name)),
         }
     }
 

@@ -72,7 +72,8 @@ mod tests {
 
     #[test]
     fn all_who_look_share_one_picture_until_something_changes() {
-        let plan = MachinePlan { name: "gpu1".parse().unwrap(), label: Some("a\x1b[2J".into()), slots: Vec::new() };
+        let plan =
+            MachinePlan { name: "gpu1".parse().unwrap(), label: Some("a\x1b[2J".into()), slots: Vec::new() };
         let desk = Desk::new(Book::new("lab".into(), vec![plan], "not asked yet"));
         let (board, now) = (Board::default(), Timestamp::now());
         let first = board.look(&desk, now);

@@ -21,7 +21,11 @@ impl Steps {
 
     /// News of the step under way takes the place of what was told of it. A start knows few steps, so this stays short.
     pub(super) fn tell(&mut self, stage: Stage) {
-        match self.told.iter_mut().find(|told| std::mem::discriminant(*told) == std::mem::discriminant(&stage)) {
+        match self
+            .told
+            .iter_mut()
+            .find(|told| std::mem::discriminant(*told) == std::mem::discriminant(&stage))
+        {
             Some(told) => *told = stage,
             None => self.told.push(stage),
         }

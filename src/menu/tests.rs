@@ -1,8 +1,8 @@
 //! The room as a whole: transitions, pictures, and what reaches the terminal.
 
 mod flow;
-mod mine;
 mod keys;
+mod mine;
 mod pictures;
 mod plain;
 mod random;
@@ -12,10 +12,10 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::*;
-use crate::reservation::view::{ClusterView, MachineView, SlotState, SlotView, WaitingView};
-use crate::reservation::{SlotId, UserName};
 use crate::agent::protocol::JupyterState;
 use crate::engine::Stage;
+use crate::reservation::view::{ClusterView, MachineView, SlotState, SlotView, WaitingView};
+use crate::reservation::{SlotId, UserName};
 use crate::store::KeyRecord;
 use crate::text::Lang;
 use crate::text::connect::Way;
@@ -97,7 +97,11 @@ fn slot(text: &str) -> SlotId {
 /// The picture as text, blanks at the ends of lines left out.
 fn picture(model: &Model, columns: u16, rows: u16) -> String {
     let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
-    terminal.draw(|frame| view(model, frame)).unwrap();
+    terminal
+        .draw(|frame| {
+            view(model, frame);
+        })
+        .unwrap();
     let buffer = terminal.backend().buffer();
     let lines = buffer.content.chunks(usize::from(columns.max(1)));
     let text = lines.map(|line| line.iter().map(|cell| cell.symbol()).collect::<String>());

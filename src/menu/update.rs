@@ -7,6 +7,8 @@ use crate::text::Lang;
 
 /// Rows of a page: the model does not know the screen's height.
 const PAGE: usize = 10;
+/// Rows of the longest text on the narrowest screen, about.
+const LONGEST_TEXT: usize = 40;
 
 /// Takes in what happened; says what the connection must do.
 pub fn update(model: &mut Model, event: Event) -> Option<Action> {
@@ -31,6 +33,7 @@ pub fn update(model: &mut Model, event: Event) -> Option<Action> {
         Event::Ready(password) => {
             model.notice.clear();
             model.help = None;
+            model.scroll = 0;
             model.place = Place::Card(password);
         }
         Event::Keys(keys) => {
@@ -140,16 +143,17 @@ fn as_arrow(key: Key) -> Key {
     }
 }
 
-/// Help's first row after a key; `None` once it is read.
-fn scroll(key: Key, top: usize) -> Option<usize> {
-    match as_arrow(key) {
-        Key::Down => Some(top.saturating_add(1)),
-        Key::Up => Some(top.saturating_sub(1)),
-        Key::PageDown | Key::Char(' ') => Some(top.saturating_add(PAGE)),
-        Key::PageUp => Some(top.saturating_sub(PAGE)),
-        Key::Home => Some(0),
-        _ => None,
-    }
+/// A text's first row after a key; `None` for a key that is for something else.
+pub(super) fn scroll(key: Key, top: usize) -> Option<usize> {
+    let top = match as_arrow(key) {
+        Key::Down => top.saturating_add(1),
+        Key::Up => top.saturating_sub(1),
+        Key::PageDown | Key::Char(' ') => top.saturating_add(PAGE),
+        Key::PageUp => top.saturating_sub(PAGE),
+        Key::Home => 0,
+        _ => return None,
+    };
+    Some(top.min(LONGEST_TEXT))
 }
 
 fn press_on_filter(model: &mut Model, key: Key) -> Option<Action> {

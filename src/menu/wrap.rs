@@ -63,7 +63,9 @@ pub(super) fn wrap_lead(text: &str, columns: usize, lead: usize) -> Vec<String> 
     }
     let indent = " ".repeat(lead);
     let lines = wrap(tail, columns.saturating_sub(lead)).into_iter().enumerate();
-    lines.map(|(index, line)| if index == 0 { format!("{head}{line}") } else { format!("{indent}{line}") }).collect()
+    lines
+        .map(|(index, line)| if index == 0 { format!("{head}{line}") } else { format!("{indent}{line}") })
+        .collect()
 }
 
 /// The longest beginning that fits, and the rest.

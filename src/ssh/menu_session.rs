@@ -266,7 +266,9 @@ impl<'a> Menu<'a> {
             },
             Action::NewPassword => self.begin(errands::new_password(visit, lang)),
             Action::ShowKeys => self.begin(errands::show_keys(visit, lang)),
-            Action::AddKey(text) => self.begin(errands::change_keys(visit, vec!["key".into(), "add".into()], text, lang)),
+            Action::AddKey(text) => {
+                self.begin(errands::change_keys(visit, vec!["key".into(), "add".into()], text, lang))
+            }
             Action::RemoveKey(fingerprint) => {
                 let words = vec!["key".into(), "remove".into(), fingerprint];
                 self.begin(errands::change_keys(visit, words, String::new(), lang));

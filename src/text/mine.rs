@@ -13,6 +13,7 @@ pub enum Mine<'a> {
     Heading { slot: &'a SlotId },
     StartingHeading { slot: &'a SlotId },
     TimeLeft { until: Until },
+    NoPassword,
     DoShell,
     DoWays,
     DoPassword,
@@ -74,6 +75,7 @@ impl Mine<'_> {
             Self::StartingHeading { slot } => format!("Your reservation: {slot} (starting)"),
             Self::TimeLeft { until } if until.left().is_zero() => "It ends any moment now".to_owned(),
             Self::TimeLeft { until } => format!("{} left, until {}", span(until.left()), until.at()),
+            Self::NoPassword => "It has no password yet; JupyterLab asks for one".to_owned(),
             Self::DoShell => "Open a shell".to_owned(),
             Self::DoWays => "Connect VS Code, JupyterLab, scp …".to_owned(),
             Self::DoPassword => "Make a new password (the old one ends)".to_owned(),
@@ -132,6 +134,7 @@ impl Mine<'_> {
                 "Elle se termine d'un instant à l'autre".to_owned()
             }
             Self::TimeLeft { until } => format!("Encore {}, jusqu'à {}", span(until.left()), until.at()),
+            Self::NoPassword => "Elle n'a pas encore de mot de passe ; JupyterLab en demande un".to_owned(),
             Self::DoShell => "Ouvrir un shell".to_owned(),
             Self::DoWays => "Connecter VS Code, JupyterLab, scp …".to_owned(),
             Self::DoPassword => "Nouveau mot de passe (l'ancien expire)".to_owned(),
@@ -180,7 +183,8 @@ impl Mine<'_> {
             Self::KeyClose => "une touche ferme".to_owned(),
             Self::HelpHeading => "Aide".to_owned(),
             Self::Restarts => {
-                "La passerelle redémarre : reconnectez-vous dans un instant. Ce qui tourne continue.".to_owned()
+                "La passerelle redémarre : reconnectez-vous dans un instant. Ce qui tourne continue."
+                    .to_owned()
             }
             Self::PlainPrompt => "Un numéro, b retour, ? aide, q quitter, Entrée relit : ".to_owned(),
             Self::PlainBusy => "Démarrage. q annule.".to_owned(),

@@ -80,7 +80,11 @@ fn a_click_chooses_and_a_second_one_does() {
     update(&mut model, Event::Click(1));
     update(&mut model, Event::Click(1));
     assert!(picture(&model, 80, 24).contains("Choose a slot on gpu2"));
-    assert_eq!(update(&mut model, Event::Click(2)), Some(Action::Reserve(slot("gpu2/3"))), "it was chosen already");
+    assert_eq!(
+        update(&mut model, Event::Click(2)),
+        Some(Action::Reserve(slot("gpu2/3"))),
+        "it was chosen already"
+    );
     let mut screen = Screen::new(80, 24, Palette::for_terminal("xterm", "", false));
     screen.enter();
     let lists = super::model(usual());

@@ -16,8 +16,9 @@ fn same(name: &str, picture: &str) {
 fn in_all_sizes_and_languages(name: &str, view: &ClusterView, notice: Option<&str>, events: &[Event]) {
     for (lang, code) in [(Lang::En, "en"), (Lang::Fr, "fr")] {
         for (columns, rows) in [(80, 24), (40, 10), (120, 40)] {
-            let mut model =
-                Model::new(view.clone(), &user("linus"), lang).with_notice(notice.map(Into::into)).with_way(way());
+            let mut model = Model::new(view.clone(), &user("linus"), lang)
+                .with_notice(notice.map(Into::into))
+                .with_way(way());
             for event in events {
                 update(&mut model, event.clone());
             }

@@ -21,7 +21,10 @@ fn typed(face: &mut Face, model: &mut Model, line: &str) -> (Vec<Action>, String
 fn a_place_is_reserved_with_two_numbers() {
     let (mut face, mut model) = (face(), model(usual()));
     let first = said(&mut face, &model);
-    assert!(first.contains("Choose a machine\n1. gpu1, RTX 4090, 0/2 free, gpu1/2 frees in 1 h 07 min\n"), "{first}");
+    assert!(
+        first.contains("Choose a machine\n1. gpu1, RTX 4090, 0/2 free, gpu1/2 frees in 1 h 07 min\n"),
+        "{first}"
+    );
     assert!(first.contains("3. gpu3, offline: no answer for 5 min\n") && !first.contains('\x1b'), "{first}");
     assert!(first.ends_with("reads again: "));
     let (actions, slots) = typed(&mut face, &mut model, "2");

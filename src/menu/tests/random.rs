@@ -94,7 +94,12 @@ fn an_event() -> impl Strategy<Value = Event> {
 }
 
 fn a_key(comment: String) -> KeyRecord {
-    KeyRecord { fingerprint: format!("SHA256:{}", comment.len()), line: String::new(), comment, last_used: None }
+    KeyRecord {
+        fingerprint: format!("SHA256:{}", comment.len()),
+        line: String::new(),
+        comment,
+        last_used: None,
+    }
 }
 
 fn a_size() -> impl Strategy<Value = (u16, u16)> {
