@@ -97,9 +97,9 @@ pub struct Cluster {
     pub name: String,
     pub folder: tempfile::TempDir,
     pub port: u16,
-    /// For the gateway's own environment.
-    pub environment: Vec<(String, String)>,
     gateway: Option<Child>,
+    /// More of the gateway's environment.
+    pub environment: Vec<(std::ffi::OsString, std::ffi::OsString)>,
     /// Gateways that took over from it, oldest first.
     heirs: Mutex<Vec<u32>>,
 }
@@ -189,6 +189,7 @@ impl Cluster {
         let mut child = Command::new(GATEWAY)
             .args(["serve", "-c"])
             .arg(self.config())
+            .env("CLUSTERIA_TEST_CLOCK", self.path("clock"))
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
