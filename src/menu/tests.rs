@@ -14,8 +14,8 @@ use ratatui::backend::TestBackend;
 use super::*;
 use crate::agent::protocol::JupyterState;
 use crate::engine::Stage;
-use crate::reservation::view::{ClusterView, MachineView, SlotState, SlotView, WaitingView};
-use crate::reservation::{SlotId, UserName};
+use crate::reservation::view::{ClusterView, HoldView, MachineView, SlotState, SlotView, WaitingView};
+use crate::reservation::{SlotId, Target, UserName};
 use crate::store::KeyRecord;
 use crate::text::Lang;
 use crate::text::connect::Way;
@@ -80,6 +80,31 @@ fn with_mine() -> ClusterView {
 
 fn way() -> Way {
     Way { host: "100.64.0.7".into(), port: 2222, user: "linus".into(), alias: "clusteria".into() }
+}
+
+/// One in which linus waits behind grace.
+fn waiting() -> ClusterView {
+    let place = |name: &str, place, estimate| WaitingView {
+        user: user(name),
+        target: (name == "grace").then(|| "gpu1".to_owned()),
+        since: time("10:40"),
+        place,
+        estimate: Some(time(estimate)),
+        held: None,
+    };
+    let mut view = full();
+    view.queue = vec![place("grace", 1, "12:00"), place("linus", 2, "14:05")];
+    view
+}
+
+/// And one in which it is their turn.
+fn turn() -> ClusterView {
+    let mut view = waiting();
+    view.queue.remove(0);
+    view.queue[0].held = Some(HoldView { slot: slot("gpu1/2"), until: time("10:58") });
+    view.queue[0].place = 0;
+    view.machines[0].slots[1].state = SlotState::Held { user: user("linus"), until: time("10:58") };
+    view
 }
 
 fn model(view: ClusterView) -> Model {

@@ -15,10 +15,13 @@ use super::plan::{MachinePlan, Target};
 use super::queue::{Queue, Times};
 use super::refusal::Refusal;
 
+mod copy;
 mod line;
 mod picture;
 #[cfg(test)]
 mod tests;
+
+pub use copy::Picture;
 
 /// A request for a slot.
 #[derive(Debug, Clone)]

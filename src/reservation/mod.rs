@@ -20,7 +20,7 @@ mod queue;
 mod refusal;
 pub mod view;
 
-pub use book::{Adopted, Book, Claim, Claimed};
+pub use book::{Adopted, Book, Claim, Claimed, Picture};
 pub use clock::Moment;
 pub use desk::Desk;
 pub use lifecycle::{Cause, EndReason, Ended, Reservation, State};

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::names::{MachineName, NameError, SlotId};
 
 /// A machine as the site plans it.
@@ -25,7 +27,7 @@ pub struct SlotPlan {
 }
 
 /// What is asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Target {
     /// The freest slot anywhere.
     #[default]

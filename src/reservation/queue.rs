@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::clock::moved;
 use super::names::{SlotId, UserName};
@@ -27,7 +28,7 @@ const TOLD_FOR: SignedDuration = SignedDuration::from_hours(24);
 const MOST: usize = 10_000;
 
 /// Somebody who waits.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
     /// Who.
     pub user: UserName,
@@ -40,7 +41,7 @@ pub struct Waiting {
 }
 
 /// A free slot that is held for the one whose turn it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     /// Which.
     pub slot: SlotId,
@@ -49,7 +50,7 @@ pub struct Hold {
 }
 
 /// A turn that passed unused.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missed {
     /// What was held.
     pub slot: SlotId,
@@ -58,7 +59,7 @@ pub struct Missed {
 }
 
 /// Who waits, in order. All time is passed in.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Queue {
     waiting: Vec<Waiting>,
     missed: BTreeMap<UserName, Missed>,

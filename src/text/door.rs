@@ -31,6 +31,13 @@ pub enum Door<'a> {
         /// Until when.
         until: &'a str,
     },
+    /// Nothing happens in the container, and it will be ended for that.
+    Idle {
+        /// For how long.
+        quiet: Duration,
+        /// What is left.
+        left: Duration,
+    },
     /// How JupyterLab does (its words are printable already).
     Jupyter(&'a JupyterState),
     /// The reservation has no password.
@@ -130,6 +137,13 @@ impl Say for Door<'_> {
                 lang.pick(
                     format!("{slot} is yours for {left} (until {until})"),
                     format!("{slot} est à vous pour {left} (jusqu'à {until})"),
+                )
+            }
+            Self::Idle { quiet, left } => {
+                let (quiet, left) = (span(*quiet), span(*left));
+                lang.pick(
+                    format!("Nothing has happened in it for {quiet}: it ends in {left} unless something does"),
+                    format!("Il ne s'y passe rien depuis {quiet} : elle prend fin dans {left} si rien ne change"),
                 )
             }
             Self::Jupyter(state) => jupyter(state, lang),

@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 use super::{Inner, Workspaces, clock};
 use crate::auth::Identity;
 use crate::error_chain::in_full;
+use crate::handover::Waits;
 use crate::reservation::{Book, Refusal, Target, UserName};
 
 impl Workspaces {
@@ -13,14 +14,20 @@ impl Workspaces {
     /// # Errors
     /// [`Refusal::HoldsAnother`], unknown places, [`Refusal::CharterNotAccepted`], [`Refusal::ShuttingDown`]
     pub fn join_queue(&self, who: &Identity, target: &Target) -> Result<(), Refusal> {
-        if self.inner.stopping.is_cancelled() {
-            return Err(Refusal::ShuttingDown);
-        }
         self.check_charter(who.user())?;
-        let now = clock::moment();
-        self.inner.desk.change(|book| {
-            book.observe(now);
-            book.join(who.user(), target, now.wall)
+        let (inner, now) = (&self.inner, clock::moment());
+        let joined = inner.roles.as_owner(|| {
+            if inner.stopping.is_cancelled() {
+                return Err(Refusal::ShuttingDown);
+            }
+            inner.desk.change(|book| {
+                book.observe(now);
+                book.join(who.user(), target, now.wall)
+            })
+        });
+        joined.unwrap_or_else(|_| {
+            inner.queue_there(Waits::Joins { who: Box::new(who.clone()), target: target.clone() });
+            Ok(())
         })
     }
 
@@ -29,7 +36,11 @@ impl Workspaces {
     /// # Errors
     /// [`Refusal::NotQueued`]
     pub fn leave_queue(&self, user: &UserName) -> Result<(), Refusal> {
-        self.inner.desk.change(|book| book.leave(user, clock::moment().wall))
+        let leave = || self.inner.desk.change(|book| book.leave(user, clock::moment().wall));
+        self.inner.roles.as_owner(leave).unwrap_or_else(|_| {
+            self.inner.queue_there(Waits::Leaves { user: user.clone() });
+            Ok(())
+        })
     }
 
     /// Writes the queue down, so that it survives a restart. What cannot be written now is written later.
@@ -44,7 +55,11 @@ impl Inner {
         self.desk.change_if(|book| book.settle(clock::moment().wall));
     }
 
+    /// The owner's alone: a gateway that was replaced has a copy only.
     pub(super) async fn save_queue(&self) {
+        if self.roles.as_owner(|| ()).is_err() {
+            return;
+        }
         let revision = self.desk.read(|book| book.queue().revision());
         if *self.saved_queue.lock().unwrap_or_else(PoisonError::into_inner) == Some(revision) {
             return;

@@ -96,17 +96,11 @@ fn keys() {
 }
 
 #[test]
-fn the_queue() {
-    let waiting = |name: &str, place| WaitingView {
-        user: user(name),
-        target: None,
-        since: time("10:00"),
-        place,
-        estimate: Some(time("12:00")),
-        held: None,
-    };
-    let view = ClusterView { queue: vec![waiting("barbara", 1), waiting("linus", 2)], ..full() };
-    in_all_sizes_and_languages("queue", &view, None, &[]);
+fn the_queue_and_a_turn() {
+    in_all_sizes_and_languages("queue", &waiting(), None, &[]);
+    in_all_sizes_and_languages("turn", &turn(), None, &[]);
+    let back = [Key::Escape, Key::Enter].map(Event::Key);
+    in_all_sizes_and_languages("turn-slots", &turn(), None, &back);
 }
 
 #[test]
