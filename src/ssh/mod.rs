@@ -27,5 +27,6 @@ mod shell_session;
 mod tcp;
 mod typed;
 mod visit;
+mod waiting;
 
 pub use listener::{Listeners, ServeError};

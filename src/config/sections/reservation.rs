@@ -20,8 +20,9 @@ pub(super) const RESERVATION: Section = Section {
         "keep_shells",
         "keep_shells_for",
         "idle",
+        "hold",
     ],
-    later: &["hold"],
+    later: &[],
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -30,6 +31,9 @@ const KEEP_SHELLS: RangeInclusive<u64> = 0..=9;
 const DEFAULT_KEEP_SHELLS: u64 = 4;
 const HOUR: Duration = Duration::from_secs(3600);
 const LIFETIMES: RangeInclusive<Duration> = SECOND..=Duration::from_secs(30 * 24 * 3600);
+/// A person has to be able to come; and nobody may keep others out by not coming.
+const HOLDS: RangeInclusive<Duration> = SECOND..=HOUR;
+const DEFAULT_HOLD: Duration = Duration::from_secs(5 * 60);
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(8 * 3600);
 const DEFAULT_WARNINGS: [Duration; 4] = [
     Duration::from_secs(30 * 60),
@@ -53,6 +57,7 @@ pub(super) fn reservation(table: &mut Table<'_, '_>) -> ReservationRules {
     let keep_shells_for =
         table.take("keep_shells_for").and_then(|value| value.duration(SECOND..=*LIFETIMES.end()));
     let idle = table.take("idle").and_then(|value| value.duration(SECOND..=*LIFETIMES.end()));
+    let hold = table.take("hold").and_then(|value| value.duration(HOLDS));
     ReservationRules {
         lifetime,
         warnings,
@@ -62,6 +67,7 @@ pub(super) fn reservation(table: &mut Table<'_, '_>) -> ReservationRules {
         keep_shells: usize::try_from(keep_shells.unwrap_or(DEFAULT_KEEP_SHELLS)).unwrap_or(usize::MAX),
         keep_shells_for,
         idle,
+        hold: hold.unwrap_or(DEFAULT_HOLD),
     }
 }
 
