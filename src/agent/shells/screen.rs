@@ -206,7 +206,10 @@ mod tests {
         screen.show(b"$ ", false);
         let back = seen(&mut screen, size(60, 10));
         let contents = back.parser.screen().contents();
-        assert!(contents.starts_with("line 15\n") && contents.trim_end().ends_with("line 23\n$"), "{contents}");
+        assert!(
+            contents.starts_with("line 15\n") && contents.trim_end().ends_with("line 23\n$"),
+            "{contents}"
+        );
     }
 
     #[test]
