@@ -416,7 +416,7 @@ fn an_engine_behind_ssh_is_as_good_as_any() {
     let way = format!("engine = \"ssh://root@{0}:2222\"\nagent = \"tls\"\naddress = \"{0}\"\n", gpu1.address);
     let mut cluster = Cluster::prepare(&plan(gpu1.section(&way, 1)));
     let search = format!("{}:{}", path("bin"), std::env::var("PATH").unwrap());
-    cluster.environment.push(("PATH".into(), search));
+    cluster.environment.push(("PATH".into(), search.into()));
     cluster.start_gateway();
     is_back(&cluster, "gpu1");
     cluster.ssh("bob").run("clusteria reserve").success();

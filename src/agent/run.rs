@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use std::{fs, io, thread};
 
 use nix::sys::signal::{SigSet, Signal};
@@ -13,12 +14,15 @@ use super::account::{self, User};
 use super::clock::Deadline;
 use super::door::Door;
 use super::end::{End, Why};
+use super::idle::Idle;
 use super::jupyter::Jupyter;
 use super::protocol::{AgentConfig, CONFIG_NAME, FAILURE_NAME, SOCKET_NAME};
 use super::reaper::Reaper;
 use super::serve::{self, Agent};
+use super::shells::Shells;
 use super::terminals::Terminals;
 use super::tls::Port;
+use super::usage::{self, Sampler};
 
 /// Threads wait and copy small things; what is not touched of their stacks costs nothing.
 pub(super) const STACK: usize = 128 * 1024;
@@ -88,6 +92,11 @@ fn start(directory: &Path) -> Result<std::convert::Infallible, RunError> {
         let agent = agent.clone();
         named("jupyter", move || Jupyter::keep(&agent))?;
     }
+    if let Some(limit) = agent.config.idle_ms.map(Duration::from_millis) {
+        let agent = agent.clone();
+        named("idle", move || Idle::watch(&agent, limit))?;
+    }
+    usage::start(&agent)?;
     let inner = agent.clone();
     named("door", move || Door::listen(&inner))?;
     if let Some(wanted) = &agent.config.tls {
@@ -100,6 +109,7 @@ fn start(directory: &Path) -> Result<std::convert::Infallible, RunError> {
 impl Agent {
     fn new(config: AgentConfig, user: User) -> Self {
         Self {
+            usage: Sampler::over(&config.stores),
             config,
             user,
             reaper: Reaper::default(),
@@ -107,6 +117,8 @@ impl Agent {
             door: Door::default(),
             jupyter: Jupyter::default(),
             accepted: Accepted::default(),
+            shells: Shells::default(),
+            idle: Idle::default(),
             end: End::default(),
             conversations: std::sync::atomic::AtomicUsize::new(0),
         }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::audit::Audit;
@@ -50,8 +51,9 @@ const NAME_CHARS: usize = 64;
 /// Good addresses that are read from the ledger at the start.
 const GOOD_SOURCES: usize = 16_384;
 
-/// Somebody who has proved who they are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Somebody who has proved who they are. Only a gateway that is being replaced tells its successor of one, over a
+/// socket that is root's alone (`handover`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     user: UserName,
     uid: u32,

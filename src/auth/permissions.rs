@@ -1,8 +1,10 @@
 //! What a credential allows its holder to do.
 
+use serde::{Deserialize, Serialize};
+
 /// Keys and an account's password allow everything; a certificate says what it allows, and what a reservation's password
 /// opens is work, not the account.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Permissions {
     /// A terminal.
     pub pty: bool,

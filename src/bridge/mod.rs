@@ -12,14 +12,17 @@ use tokio::time::timeout;
 use crate::agent::protocol::{
     Control, Event, FrameError, JupyterState, MAX_FRAME, RefusedKind, Reply, Request, Spawn,
 };
+use crate::agent::usage::report::Usage;
 
 mod conversation;
 mod frames;
 mod lane;
 mod link;
 mod listen;
+mod shells;
 mod stream;
 mod tls;
+mod usage;
 
 use conversation::Conversation;
 pub use conversation::Stream;
@@ -27,6 +30,7 @@ use frames::{read_frame, write_frame};
 pub use lane::Lane;
 use link::UnixLink;
 pub use listen::{Accepted, Listener, listen, take};
+pub use shells::{Shell, attach, shell, shells};
 pub use stream::FdStream;
 pub use tls::TlsAgent;
 use tls::TlsLink;
@@ -126,6 +130,8 @@ pub enum Exit {
     },
     /// The agent is gone: the container has ended.
     Lost,
+    /// It goes on, in the hands of another connection.
+    TakenOver,
 }
 
 impl ExitWatch {
@@ -138,6 +144,7 @@ impl ExitWatch {
                 let name = signal.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
                 Exit::Signal { name, core }
             }
+            Ok(Event::TakenOver) => Exit::TakenOver,
             Ok(_) | Err(_) => Exit::Lost,
         }
     }
@@ -274,6 +281,30 @@ pub async fn jupyter(address: &AgentAddress) -> Result<JupyterState, BridgeError
     }
 }
 
+/// For how long has nothing happened, and after how long is it ended for that? The latter is zero for never.
+///
+/// # Errors
+/// [`BridgeError`]
+pub async fn idle(address: &AgentAddress) -> Result<(Duration, Duration), BridgeError> {
+    match request(address, &Request::Idle).await?.1 {
+        Reply::Idle { quiet_ms, limit_ms } => {
+            Ok((Duration::from_millis(quiet_ms), Duration::from_millis(limit_ms)))
+        }
+        other => Err(unexpected(other)),
+    }
+}
+
+/// What does the container use? Bounded, and its words are printable.
+///
+/// # Errors
+/// [`BridgeError`]
+pub async fn usage(address: &AgentAddress) -> Result<Usage, BridgeError> {
+    match request(address, &Request::Usage).await?.1 {
+        Reply::Usage(usage) => Ok(usage::tidied(*usage)),
+        other => Err(unexpected(other)),
+    }
+}
+
 /// Opens the standing connection.
 ///
 /// # Errors
@@ -314,6 +345,14 @@ impl AgentLink {
         match self {
             Self::Unix(link) => link.into_process(on_pty),
             Self::Tls(link) => Ok(link.into_process(on_pty)),
+        }
+    }
+
+    fn into_shell(self, id: u32, screen: Vec<u8>) -> Result<Shell, BridgeError> {
+        let Process { stdio, exit, control } = self.into_process(true)?;
+        match stdio {
+            Stdio::Pty(master) => Ok(Shell { id, master, exit, control, screen }),
+            Stdio::Pipes { .. } => Err(BridgeError::Protocol("the terminal is missing".into())),
         }
     }
 

@@ -17,6 +17,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::reservation::{MachineName, SlotId, UserName};
 
 pub use errors::{ConfigErrors, Position, Problem};
@@ -42,6 +44,8 @@ pub struct Config {
     pub store: Store,
     /// `[audit]`
     pub audit: Audit,
+    /// `[network]`
+    pub network: Network,
 }
 
 /// `[cluster]`
@@ -86,6 +90,8 @@ pub struct Ssh {
     pub max_startups: usize,
     /// Connections of one user.
     pub max_per_user: usize,
+    /// How long the connections of a gateway go on after a newer one has taken over.
+    pub drain: Duration,
 }
 
 /// One listening address.
@@ -115,7 +121,7 @@ pub struct Auth {
 }
 
 /// A way to prove who one is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AuthMethod {
     /// Keys in the ledger.
     PublicKey,
@@ -237,6 +243,14 @@ pub struct ReservationRules {
     pub per_user: usize,
     /// May a non-interactive client (VS Code, scp) get a slot by just connecting?
     pub auto_reserve: bool,
+    /// Shells on terminals that are kept in a container while nobody is connected to them; 0 keeps none.
+    pub keep_shells: usize,
+    /// For how long; until the end by default.
+    pub keep_shells_for: Option<Duration>,
+    /// A container in which nothing happens for so long is ended; never by default.
+    pub idle: Option<Duration>,
+    /// How long a free slot is held for the one in the queue whose turn it is.
+    pub hold: Duration,
 }
 
 /// `[container]`: what every container is made with; a slot may differ in the limits.
@@ -267,6 +281,39 @@ pub struct Limits {
     pub shm: Option<u64>,
     /// Processes and threads.
     pub pids: Option<u64>,
+    /// The container's own layer in bytes: what it writes outside of its mounts.
+    pub disk: Option<u64>,
+    /// Its share of GPU memory in bytes: told to programs and watched.
+    pub gpu_memory: Option<u64>,
+}
+
+/// `[network]`: what containers may reach. What they may not is refused by the rules that `clusteria firewall` prints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// Everything that is not private, link-local or the tailnet's.
+    pub internet: bool,
+    /// On top of it.
+    pub allow: Vec<Destination>,
+    /// Whatever else says: this not.
+    pub deny: Vec<Destination>,
+}
+
+/// Somewhere on the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Destination {
+    /// The network's first address.
+    pub address: std::net::Ipv4Addr,
+    /// Its length: 32 for one address.
+    pub prefix: u8,
+    /// TCP and UDP; every protocol without one.
+    pub port: Option<u16>,
+}
+
+impl std::fmt::Display for Destination {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
 }
 
 /// `[[mount]]`

@@ -1,14 +1,17 @@
 //! Bytes between a channel and what stands at its other end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
+use super::copy::Copy;
 use super::inbox::Inbox;
 use super::outgoing::{Gone, Outgoing};
-use crate::bridge::{ControlSender, Exit, Process, Stdio, Stream};
+use crate::bridge::{ControlSender, Exit, Process, Shell, Stdio, Stream};
 
 /// One SSH packet's worth (RFC 4253 section 6.1 asks for at least this).
 const READ: usize = 32 * 1024;
@@ -41,7 +44,7 @@ pub(super) async fn process(process: Process, outgoing: &Outgoing, inbox: &Inbox
             Stdio::Pty(master) => {
                 let feed = from_client(master.clone(), outgoing, inbox);
                 tokio::select! {
-                    ended = terminal_until_over(&mut exit, master, outgoing) => ended,
+                    ended = terminal_until_over(&mut exit, master, outgoing, None) => ended,
                     never = feed_and_control(feed, &mut control, inbox) => match never {},
                 }
             }
@@ -49,6 +52,30 @@ pub(super) async fn process(process: Process, outgoing: &Outgoing, inbox: &Inbox
     };
     tokio::select! {
         ended = carry => ended,
+        () = inbox.closed() => None,
+    }
+}
+
+/// Carries a shell that is kept by its agent, to which `copy` tells what is shown. `None` when the client went
+/// first, or the shell went to another connection.
+pub(super) async fn shell(
+    mut shell: Shell,
+    outgoing: &Outgoing,
+    inbox: &Arc<Inbox>,
+    tasks: &TaskTracker,
+) -> Option<Exit> {
+    let copy = Arc::<Copy>::default();
+    tasks.spawn(copy.clone().carry(shell.control, inbox.clone()));
+    // Dropped after what reads the terminal: then the agent reads it.
+    let _over = copy.over_guard();
+    let feed = async {
+        from_client(shell.master.clone(), outgoing, inbox).await;
+        std::future::pending::<Never>().await
+    };
+    let shown = terminal_until_over(&mut shell.exit, shell.master.clone(), outgoing, Some(&copy));
+    tokio::select! {
+        ended = shown => ended,
+        never = feed => match never {},
         () = inbox.closed() => None,
     }
 }
@@ -114,22 +141,45 @@ async fn pipes_until_over(
     }
 }
 
-/// With a terminal: over when its leader has ended and what it wrote has been sent.
+/// With a terminal: over when its leader has ended and what it wrote has been sent, or when another connection
+/// has taken it: then at once, as every byte is the other's.
 async fn terminal_until_over(
     exit: &mut crate::bridge::ExitWatch,
     mut master: Stream,
     outgoing: &Outgoing,
+    copy: Option<&Copy>,
 ) -> Option<Exit> {
     let mut buffer = BytesMut::new();
+    let ended = exit.wait();
+    tokio::pin!(ended);
     let ended = loop {
+        let read = tokio::select! {
+            ended = &mut ended => break ended,
+            read = read_some(&mut master, &mut buffer) => read,
+        };
+        if matches!(read, Ok(0) | Err(_)) {
+            break ended.await;
+        }
+        let data = buffer.split().freeze();
+        if let Some(copy) = copy {
+            copy.note(&data);
+        }
+        let sending = outgoing.stdout(data);
+        tokio::pin!(sending);
+        // A client that is dead and takes nothing must not hide that its shell has been taken over.
         tokio::select! {
-            ended = exit.wait() => break ended,
-            read = read_some(&mut master, &mut buffer) => match read {
-                Ok(0) | Err(_) => break exit.wait().await,
-                Ok(_) => outgoing.stdout(buffer.split().freeze()).await.ok()?,
+            sent = &mut sending => sent.ok()?,
+            ended = &mut ended => {
+                if ended != Exit::TakenOver {
+                    sending.await.ok()?;
+                }
+                break ended;
             }
         }
     };
+    if ended == Exit::TakenOver {
+        return Some(ended);
+    }
     while let Ok(Ok(1..)) = timeout(TERMINAL_QUIET, read_some(&mut master, &mut buffer)).await {
         outgoing.stdout(buffer.split().freeze()).await.ok()?;
     }

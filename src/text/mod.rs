@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 pub mod account;
 pub mod admin;
 pub mod agent;
@@ -12,11 +14,14 @@ pub mod door;
 pub mod login;
 pub mod menu;
 pub mod qr;
+pub mod queue;
 pub mod refusal;
 pub mod session;
+pub mod shells;
+pub mod usage;
 
 /// A language we speak.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Lang {
     /// English, also where nothing is known of the reader.
     #[default]

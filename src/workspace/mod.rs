@@ -3,37 +3,46 @@
 //! Everything here is idempotent and owned by tasks of its own: a caller that goes away (a lost
 //! connection) never leaves a slot half taken.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::{Audit, Event};
 use crate::auth::Identity;
 use crate::bridge::{AgentAddress, TlsAgent};
 use crate::charter::Charter;
-use crate::config::{AgentTransport, Config};
+use crate::config::{AgentTransport, Config, ReservationRules};
 use crate::engine::Engine;
-use crate::error_chain::in_full;
+use crate::handover::Fate;
 use crate::reservation::{
     Book, Cause, Claim, Claimed, Desk, EndReason, Ended, MachineName, MachinePlan, Refusal, Reservation,
-    ReservationId, SlotId, SlotPlan, State, Target, UserName,
+    ReservationId, SlotId, SlotPlan, State, Target, Times, UserName,
 };
 use crate::store::{Ledger, StoreError};
 
 mod admin;
 mod agents;
+mod clock;
 mod close;
+mod handover;
+mod keep;
 mod lease;
 mod open;
 mod password;
+mod queue;
 mod reap;
 mod reconcile;
+mod role;
+#[cfg(test)]
+mod tests;
+pub mod usage;
+
+use role::{Flag, Role, Roles};
 
 use agents::AgentKeys;
 pub use lease::{Container, Lease, Start};
@@ -58,9 +67,23 @@ struct Inner {
     /// Starts under way; the entry goes when the start has succeeded or failed.
     starts: Mutex<HashMap<ReservationId, watch::Receiver<Start>>>,
     /// Ends that the ledger could not take yet.
-    unsaved: Mutex<Vec<Ended>>,
+    unsaved: Mutex<VecDeque<Ended>>,
+    /// Which state of the queue the ledger has.
+    saved_queue: Mutex<Option<u64>>,
+    /// How the clocks stood to each other when the ledger's deadlines were right.
+    saved_offset: Mutex<Option<SignedDuration>>,
+    usage: usage::Board,
+    /// Starts that another gateway's process carries out, and which.
+    elsewhere: Mutex<HashMap<ReservationId, u32>>,
+    /// Watchers, ends and all else that the next gateway can begin anew.
     tasks: TaskTracker,
-    stopping: CancellationToken,
+    /// Starts and last words: never dropped.
+    kept: TaskTracker,
+    roles: Roles,
+    /// This process begins nothing new by itself: it stops, or another takes over.
+    stopping: Flag,
+    /// Another takes over and does not wait for `tasks`.
+    dropped: Flag,
 }
 
 impl Workspaces {
@@ -76,11 +99,20 @@ impl Workspaces {
         audit: Audit,
     ) -> Result<Self, StoreError> {
         let mut book = Book::new(config.cluster.name.clone(), plans(&config), "it has not been asked yet");
+        let ReservationRules { lifetime, hold, .. } = config.reservation;
+        book.set_times(Times { lifetime, hold });
         for ended in ledger.last_ends()? {
             book.remember(ended);
         }
-        for reservation in ledger.open_reservations()? {
-            book.adopt(reservation);
+        for stale in adopt_written(&mut book, ledger.open_reservations()?) {
+            ledger.note_end(&reconcile::lost(&stale))?;
+            book.remember(reconcile::lost(&stale));
+        }
+        let (waiting, missed) = ledger.queue()?;
+        book.restore_queue(waiting, missed);
+        // The ledger's deadlines are as the wall clock stood then: it may have been set meanwhile.
+        if let Some(offset) = ledger.clock(&clock::boot_id())? {
+            book.set_offset(offset);
         }
         for machine in ledger.draining()? {
             book.set_draining(&machine, true);
@@ -99,8 +131,15 @@ impl Workspaces {
             engines,
             starts: Mutex::default(),
             unsaved: Mutex::default(),
+            usage: usage::Board::default(),
+            elsewhere: Mutex::default(),
+            saved_queue: Mutex::default(),
+            saved_offset: Mutex::default(),
             tasks: TaskTracker::new(),
-            stopping: CancellationToken::new(),
+            kept: TaskTracker::new(),
+            roles: Roles::owner(),
+            stopping: Flag::new(),
+            dropped: Flag::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -109,6 +148,12 @@ impl Workspaces {
     #[must_use]
     pub fn desk(&self) -> &Arc<Desk> {
         &self.inner.desk
+    }
+
+    /// What every container uses.
+    #[must_use]
+    pub fn usage(&self) -> &usage::Board {
+        &self.inner.usage
     }
 
     /// The configuration.
@@ -120,12 +165,9 @@ impl Workspaces {
     /// Asks every machine once, so that the first login finds the truth; then starts the watchers.
     pub async fn start_watching(&self) {
         let first = self.inner.engines.keys().map(|machine| self.inner.refresh(machine));
+        self.inner.watch_clock();
         futures_util::future::join_all(first).await;
-        for machine in self.inner.engines.keys() {
-            self.inner.spawn(reconcile::watch(self.inner.clone(), machine.clone()));
-            self.inner.spawn(reconcile::listen(self.inner.clone(), machine.clone()));
-        }
-        self.inner.spawn(reap::reap(self.inner.clone()));
+        self.inner.watch_all();
     }
 
     /// Gives a slot and starts its container, or gives what the user has already. An explicit reservation comes
@@ -134,9 +176,6 @@ impl Workspaces {
     /// # Errors
     /// Any [`Refusal`] of the book; a start that fails tells through the lease.
     pub fn reserve(&self, who: &Identity, target: Target, cause: Cause) -> Result<Lease, Refusal> {
-        if self.inner.stopping.is_cancelled() {
-            return Err(Refusal::ShuttingDown);
-        }
         self.check_charter(who.user())?;
         let claim = Claim {
             user: who.user().clone(),
@@ -145,7 +184,19 @@ impl Workspaces {
             lifetime: self.inner.config.reservation.lifetime,
             auto_reserve: self.inner.config.reservation.auto_reserve,
         };
-        match self.inner.desk.change(|book| book.claim(&claim, Timestamp::now())) {
+        let inner = &self.inner;
+        let now = clock::moment();
+        let claimed = inner.roles.as_owner(|| {
+            if inner.stopping.is_cancelled() {
+                return Err(Refusal::ShuttingDown);
+            }
+            inner.desk.change(|book| {
+                book.observe(now);
+                book.claim(&claim, now.wall)
+            })
+        });
+        let Ok(claimed) = claimed else { return Ok(inner.reserve_there(who.clone(), claim.target, cause)) };
+        match claimed {
             Ok(Claimed::Already(reservation)) => Ok(self.inner.lease_of(reservation)),
             // Nothing is awaited between the claim and the task that owns it.
             Ok(Claimed::New(reservation)) => {
@@ -159,10 +210,11 @@ impl Workspaces {
     /// The user's live reservation, if it satisfies the target.
     ///
     /// # Errors
-    /// [`Refusal::HoldsAnother`], [`Refusal::CharterNotAccepted`]
+    /// [`Refusal::HoldsAnother`], unknown places, [`Refusal::CharterNotAccepted`]
     pub fn lease(&self, user: &UserName, target: &Target) -> Result<Option<Lease>, Refusal> {
         self.check_charter(user)?;
-        let Some(mine) = self.inner.desk.read(|book| book.of(user).cloned()) else { return Ok(None) };
+        let known = |book: &Book| book.check_target(target).map(|()| book.of(user).cloned());
+        let Some(mine) = self.inner.desk.read(known)? else { return Ok(None) };
         if !target.matches(&mine.slot) {
             return Err(Refusal::HoldsAnother { slot: mine.slot, deadline: mine.deadline });
         }
@@ -190,22 +242,49 @@ impl Workspaces {
         self.inner.end(&mine.id, EndReason::Released).ok_or(Refusal::NothingReserved)
     }
 
+    /// Its agent says that nothing has happened in it for the time that the site has set.
+    pub fn end_idle(&self, id: &ReservationId) {
+        if self.inner.config.reservation.idle.is_some() {
+            self.inner.end(id, EndReason::Idle);
+        }
+    }
+
     /// Lets starts and ends under way finish; begins nothing new. Containers run on.
     pub async fn shut_down(&self) {
         self.inner.stopping.cancel();
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
+        self.last_starts().await;
     }
 }
 
 impl Inner {
+    /// Runs a piece of work that may be dropped at any of its pauses, for the next gateway to begin anew.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(task);
+        let dropped = self.dropped.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = task => {}
+                () = dropped.cancelled() => {}
+            }
+        });
     }
 
-    fn lease_of(&self, reservation: Reservation) -> Lease {
-        let starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
-        let start = starts.get(&reservation.id).cloned();
+    fn watch_all(self: &Arc<Self>) {
+        for machine in self.engines.keys() {
+            self.spawn(reconcile::watch(self.clone(), machine.clone()));
+            self.spawn(reconcile::listen(self.clone(), machine.clone()));
+        }
+        self.spawn(reap::reap(self.clone()));
+        self.spawn(keep::keep(self.clone()));
+        self.spawn(usage::keep(self.clone()));
+    }
+
+    fn lease_of(self: &Arc<Self>, reservation: Reservation) -> Lease {
+        let start = self.starts.lock().unwrap_or_else(PoisonError::into_inner).get(&reservation.id).cloned();
+        if start.is_none() && reservation.state == State::Starting {
+            return self.lease_from_book(reservation);
+        }
         Lease::new(self.container(reservation), start)
     }
 
@@ -240,18 +319,30 @@ impl Inner {
 
     /// Marks a reservation as ending and hands it to a task. `None` when it was not live.
     fn end(self: &Arc<Self>, id: &ReservationId, reason: EndReason) -> Option<Reservation> {
-        let before = self.desk.change(|book| book.begin_end(id, reason))?;
+        let begun = self.roles.as_owner(|| self.desk.change(|book| book.begin_end(id, reason)));
+        let Ok(before) = begun else {
+            self.end_there(id, reason);
+            return self.desk.read(|book| book.get(id).filter(|r| r.is_live()).cloned());
+        };
+        let before = before?;
         tracing::info!(reservation = %id, user = %before.user, slot = %before.slot, %reason, "ending");
         // A start under way sees the new state and cleans up after itself.
         if before.state == State::Active {
-            self.spawn(close::close(self.clone(), before.clone(), reason));
+            self.spawn(close::close(self.clone(), before.clone(), reason, None));
         }
         Some(before)
     }
 
     /// The container is gone: frees the slot and writes history.
-    async fn finish(&self, id: &ReservationId, reason: EndReason, detail: Option<String>) {
-        let ended = self.desk.change(|book| book.finish(id, reason, detail, Timestamp::now()));
+    async fn finish(self: &Arc<Self>, id: &ReservationId, reason: EndReason, detail: Option<String>) {
+        let ended = loop {
+            let finish = || self.desk.change(|book| book.finish(id, reason, detail.clone(), clock::wall()));
+            match self.roles.as_owner(finish) {
+                Ok(ended) => break ended,
+                Err(Role::Elder(heir)) => return heir.tell(id, Fate::Ended { reason, detail }).await,
+                Err(_) => drop(self.roles.heir().await),
+            }
+        };
         if let Some(ended) = ended {
             tracing::info!(reservation = %id, user = %ended.user, slot = %ended.slot, reason = %ended.reason,
                 detail = ended.detail.as_deref().unwrap_or_default(), "ended");
@@ -262,20 +353,21 @@ impl Inner {
                 reason: ended.reason,
                 detail: ended.detail.as_deref().map(crate::text::printable),
             });
-            self.remove_run_dir(id).await;
-            if let Some(keys) = &self.agent_keys {
-                keys.forget(id);
-            }
-            self.save_end(ended).await;
+            self.write_down(ended).await;
         }
     }
 
-    async fn save_end(&self, ended: Ended) {
-        let copy = ended.clone();
-        if let Err(e) = self.ledger.run(move |l| l.note_end(&copy)).await {
-            tracing::error!(reservation = %ended.id, "the end is not in the ledger yet: {}", in_full(&e));
-            self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).push(ended);
-        }
+    /// Once the book has let go of it, this must come to its end, also where who waits for it does not.
+    async fn write_down(self: &Arc<Self>, ended: Ended) {
+        let inner = self.clone();
+        let written = self.kept.spawn(async move {
+            inner.remove_run_dir(&ended.id).await;
+            if let Some(keys) = &inner.agent_keys {
+                keys.forget(&ended.id);
+            }
+            inner.save_end(ended).await;
+        });
+        let _ = written.await;
     }
 
     async fn remove_run_dir(&self, id: &ReservationId) {
@@ -286,6 +378,21 @@ impl Inner {
             _ => {}
         }
     }
+}
+
+/// Takes in what the ledger says is running; returns what cannot be, because of a younger one of the same user or in
+/// the same slot. If it runs all the same, its machine will say so.
+fn adopt_written(book: &mut Book, written: Vec<Reservation>) -> Vec<Reservation> {
+    let mut stale = Vec::new();
+    for reservation in written {
+        let adopted = book.adopt(reservation);
+        if let Some(rival) = adopted.rival {
+            book.finish(&rival.id, EndReason::Failed, None, Timestamp::now());
+            stale.push(rival);
+        }
+        stale.extend(adopted.displaced);
+    }
+    stale
 }
 
 fn plans(config: &Config) -> Vec<MachinePlan> {

@@ -7,12 +7,12 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::lease::{Container, Lease, Start};
-use super::{Inner, close};
+use super::role::Role;
+use super::{Inner, close, usage};
 use crate::agent::protocol::{Account, AgentConfig, CONFIG_NAME, FAILURE_NAME};
 use crate::audit::Event;
 use crate::auth::{Identity, ReservationPassword};
@@ -21,7 +21,8 @@ use crate::config::Slot;
 use crate::engine::labels::container_name;
 use crate::engine::{AgentPlace, ContainerSpec, Engine, EngineError, Labels, Progress, Stage};
 use crate::error_chain::in_full;
-use crate::reservation::{EndReason, Refusal, Reservation};
+use crate::handover::Fate;
+use crate::reservation::{EndReason, Refusal, Reservation, ReservationId};
 
 /// From a started container to an answering agent.
 const AGENT_LIMIT: Duration = Duration::from_secs(20);
@@ -54,7 +55,7 @@ impl Inner {
         let container = Container { password: password.clone(), ..self.container(reservation.clone()) };
         let lease = Lease::new(container, Some(start));
         let opening = Opening { reservation, who, password };
-        self.spawn(run(self.clone(), opening, told));
+        self.kept.spawn(run(self.clone(), opening, told));
         lease
     }
 }
@@ -70,9 +71,7 @@ async fn run(inner: Arc<Inner>, opening: Opening, told: watch::Sender<Start>) {
     let id = opening.reservation.id.clone();
     let outcome = start(&inner, &opening, &told).await;
     let reservation = opening.reservation;
-    let ready = outcome.is_ok() && inner.desk.change(|book| book.activate(&id));
-    // Not to be found as starting any more before anybody is told how it went.
-    inner.starts.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    let ready = conclude(&inner, &id, outcome.is_ok()).await;
     let said = match outcome {
         Ok(()) if ready => {
             tracing::info!(reservation = %id, user = %reservation.user, slot = %reservation.slot, "active");
@@ -84,7 +83,7 @@ async fn run(inner: Arc<Inner>, opening: Opening, told: watch::Sender<Start>) {
             Start::Ready
         }
         Ok(()) => {
-            close::close(inner.clone(), reservation, EndReason::Released).await;
+            close::close(inner.clone(), reservation, EndReason::Released, None).await;
             Start::Failed(Refusal::Cancelled)
         }
         Err(refusal) => {
@@ -98,9 +97,36 @@ async fn run(inner: Arc<Inner>, opening: Opening, told: watch::Sender<Start>) {
     told.send_replace(said);
 }
 
+/// Marks the reservation as active, if its container runs and nobody has ended it meanwhile.
+async fn conclude(inner: &Inner, id: &ReservationId, runs: bool) -> bool {
+    let mut active = false;
+    // Not to be found as starting any more before anybody is told how it went.
+    let mut conclude = || {
+        active = runs && inner.desk.change(|book| book.activate(id));
+        inner.starts.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    };
+    loop {
+        match inner.roles.as_owner(&mut conclude) {
+            Ok(()) => return active,
+            Err(Role::HandingOver) => drop(inner.roles.heir().await),
+            Err(Role::Elder(heir)) => {
+                conclude();
+                if active {
+                    heir.tell(id, Fate::Active).await;
+                }
+                return active;
+            }
+            Err(Role::Owner) => {}
+        }
+    }
+}
+
 fn detail_of(refusal: &Refusal) -> String {
     match refusal {
         Refusal::StartFailed { detail, .. } | Refusal::LedgerFailed { detail } => detail.clone(),
+        Refusal::GpusMissing { wanted, found, detail, .. } => {
+            format!("{found} of {wanted} GPUs answer: {detail}")
+        }
         other => format!("{other:?}"),
     }
 }
@@ -131,6 +157,10 @@ async fn start(inner: &Inner, opening: &Opening, told: &watch::Sender<Start>) ->
         remove_started(engine.as_ref(), &spec).await;
         return Err(failed(e));
     }
+    if let Err(refusal) = usage::check_gpus(inner, reservation).await {
+        remove_started(engine.as_ref(), &spec).await;
+        return Err(refusal);
+    }
     Ok(())
 }
 
@@ -159,6 +189,9 @@ fn spec(inner: &Inner, reservation: &Reservation, slot: &Slot, agent: AgentPlace
     let mut env: BTreeMap<String, String> = config.container.env.iter().cloned().collect();
     // The polite default: take GPU memory as it is needed, not all at once.
     env.entry("TF_FORCE_GPU_ALLOW_GROWTH".into()).or_insert_with(|| "true".into());
+    if let Some(share) = slot.limits.gpu_memory {
+        env.insert("CLUSTERIA_GPU_MEMORY".into(), share.to_string());
+    }
     ContainerSpec {
         name: container_name(&config.cluster.name, &reservation.slot),
         labels: Labels {
@@ -192,14 +225,19 @@ fn agent_config(inner: &Inner, opening: &Opening, password: Option<String>) -> A
             gid: who.uid(),
             shell: config.container.shell.clone(),
         },
-        lifetime_ms: milliseconds(reservation.left(Timestamp::now())),
+        lifetime_ms: milliseconds(reservation.left(super::clock::wall())),
         warnings_ms: config.reservation.warnings.iter().copied().map(milliseconds).collect(),
         grace_ms: milliseconds(config.reservation.grace),
         jupyter: config.container.jupyter,
         password,
+        keep_shells: config.reservation.keep_shells,
+        keep_shells_for_ms: config.reservation.keep_shells_for.map(milliseconds),
+        idle_ms: config.reservation.idle.map(milliseconds),
         tls: inner
             .published(&reservation.slot)
             .and_then(|_| inner.agent_keys.as_ref()?.agent(&reservation.id)),
+        gpus: usage::gpu_plan(config, &reservation.slot),
+        stores: config.mounts.iter().filter(|m| !m.read_only).map(|m| m.target.clone()).collect(),
     }
 }
 

@@ -11,7 +11,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 pub mod browser;
@@ -97,9 +97,11 @@ pub struct Cluster {
     pub name: String,
     pub folder: tempfile::TempDir,
     pub port: u16,
-    /// For the gateway's own environment.
-    pub environment: Vec<(String, String)>,
     gateway: Option<Child>,
+    /// More of the gateway's environment.
+    pub environment: Vec<(std::ffi::OsString, std::ffi::OsString)>,
+    /// Gateways that took over from it, oldest first.
+    heirs: Mutex<Vec<u32>>,
 }
 
 impl Cluster {
@@ -113,7 +115,8 @@ impl Cluster {
     pub fn prepare(plan: &Plan) -> Self {
         let name = format!("t-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = tempfile::Builder::new().prefix("ct-").tempdir().unwrap();
-        let cluster = Self { name, folder, port: free_port(), environment: Vec::new(), gateway: None };
+        let (environment, heirs) = <_>::default();
+        let cluster = Self { name, folder, port: free_port(), environment, gateway: None, heirs };
         fs::write(cluster.config(), cluster.config_text(plan)).unwrap();
         cluster.cli(&["hostkey"]).success();
         for user in plan.users {
@@ -186,6 +189,7 @@ impl Cluster {
         let mut child = Command::new(GATEWAY)
             .args(["serve", "-c"])
             .arg(self.config())
+            .env("CLUSTERIA_TEST_CLOCK", self.path("clock"))
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -205,6 +209,35 @@ impl Cluster {
 
     pub fn gateway_pid(&self) -> u32 {
         self.gateway.as_ref().unwrap().id()
+    }
+
+    /// `clusteria reload`: a new process takes over. Returns it.
+    pub fn reload(&self) -> u32 {
+        let said = self.cli(&["reload"]).success().stdout;
+        let pid = said.split_whitespace().nth(1).and_then(|pid| pid.parse().ok());
+        let pid = pid.unwrap_or_else(|| panic!("{said}"));
+        self.heirs.lock().unwrap().push(pid);
+        pid
+    }
+
+    /// The gateway that decides, by its socket: what has taken over need not have been started by us.
+    pub fn owner_pid(&self) -> Option<u32> {
+        let socket = std::os::unix::net::UnixStream::connect(self.path("run/gateway.sock")).ok()?;
+        let peer = nix::sys::socket::getsockopt(&socket, nix::sys::socket::sockopt::PeerCredentials).ok()?;
+        let pid = u32::try_from(peer.pid()).unwrap();
+        self.heirs.lock().unwrap().push(pid);
+        Some(pid)
+    }
+
+    /// SIGKILL of the gateway that decides; those before it go on serving out.
+    pub fn kill_owner(&mut self) {
+        let owner = self.owner_pid().expect("a gateway decides");
+        signal(owner, "KILL");
+        if let Some(mut first) = self.gateway.take() {
+            self.heirs.lock().unwrap().push(first.id());
+            std::thread::spawn(move || first.wait());
+        }
+        eventually("it is gone", SOON, || (!is_gateway(owner, &self.config())).then_some(()));
     }
 
     /// SIGKILL: no chance to clean up.
@@ -282,6 +315,12 @@ impl Drop for Cluster {
             let _ = child.kill();
             let _ = child.wait();
         }
+        let heirs = std::mem::take(self.heirs.get_mut().unwrap());
+        for heir in heirs {
+            if is_gateway(heir, &self.config()) {
+                signal(heir, "KILL");
+            }
+        }
         for name in self.containers() {
             docker(&["rm", "-f", "-v", &name]);
         }
@@ -290,6 +329,17 @@ impl Drop for Cluster {
             eprintln!("--- log of the gateway ---\n{}", self.log());
         }
     }
+}
+
+/// Is this process a gateway of this configuration? A number alone may be another's by now.
+pub fn is_gateway(pid: u32, config: &Path) -> bool {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let config = config.as_os_str().as_encoded_bytes();
+    line.split(|byte| *byte == 0).any(|word| word == config)
+}
+
+pub fn signal(pid: u32, name: &str) {
+    assert!(Command::new("kill").args(["-s", name, &pid.to_string()]).status().unwrap().success());
 }
 
 /// A program that ends with its test, also when the test fails.

@@ -11,7 +11,6 @@ fn what_is_not_built_yet_is_said_to_be_so() {
         ("[web]", "listen = \"127.0.0.1:80\""),
         ("[metrics]", "listen = \"127.0.0.1:80\""),
         ("[audit]", "record = true"),
-        ("[reservation]", "hold = \"5m\""),
         ("[reservation]", "per_user = 2"),
     ] {
         refused(&with(section, line), "not supported by this version of clusteria");
