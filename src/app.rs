@@ -161,7 +161,7 @@ impl Owner {
                             return elder.serve_out().await;
                         }
                         Err(owner) => {
-                            self = owner;
+                            self = *owner;
                             continue;
                         }
                     },
@@ -175,11 +175,11 @@ impl Owner {
     }
 
     /// Either the other is the owner, or nothing has changed.
-    async fn hand_over(mut self, mut bequest: Bequest) -> Result<Elder, Self> {
+    async fn hand_over(mut self, mut bequest: Bequest) -> Result<Elder, Box<Self>> {
         tracing::info!(pid = bequest.pid, "a new gateway wants to take over");
         if let Err(e) = bequest.offer(self.listeners.places()).await {
             tracing::warn!("it does not: {}", in_full(&e));
-            return Err(self);
+            return Err(Box::new(self));
         }
         self.listeners.pause().await;
         self.office.close().await;
@@ -200,7 +200,7 @@ impl Owner {
                 }
                 self.office = Office::open(&self.door);
                 self.listeners.accept();
-                Err(self)
+                Err(Box::new(self))
             }
         }
     }
