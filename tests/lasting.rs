@@ -299,6 +299,40 @@ fn the_oldest_at_their_prompt_end_beyond_the_limit_and_never_what_runs() {
 }
 
 #[test]
+fn after_its_time_a_shell_at_its_prompt_ends_and_one_that_works_does_not() {
+    let cluster = cluster(Plan { reservation: "keep_shells_for = \"2s\"", ..Plan::default() });
+    let (busy, idle) = (login(&cluster), login(&cluster));
+    idle.shows("ada@");
+    busy.shows("ada@");
+    busy.line(COUNTS);
+    eventually("it counts", SOON, || (count(&cluster) > 2).then_some(()));
+    busy.kill_client();
+    left(&cluster, 1);
+    idle.kill_client();
+    left(&cluster, 2);
+    let shell = left(&cluster, 1).remove(0);
+    assert!(shell["command"].as_str().unwrap().starts_with("bash -c while"), "{shell}");
+    assert!(shell["left_seconds"].as_u64() >= Some(2), "{shell}");
+    goes_on(&cluster);
+}
+
+#[test]
+fn a_gateway_that_stops_leaves_them_too() {
+    let mut cluster = cluster(Plan::default());
+    let first = login(&cluster);
+    let pid = make_known(&first, "sleep 600");
+    first.shows("sleep 600");
+    assert!(cluster.stop_gateway().success());
+    first.shows("[ssh ended:");
+    cluster.start_gateway();
+    let back = Terminal::ssh(&cluster, "ada", 110, 30, "");
+    back.shows(OFFER);
+    back.keys(&["Enter"]);
+    back.shows("printed before");
+    is_known(&back, &pid);
+}
+
+#[test]
 fn what_is_typed_ahead_is_for_the_shell_and_other_requests_are_not_asked() {
     let cluster = cluster(Plan::default());
     let first = login(&cluster);
@@ -442,7 +476,16 @@ fn a_container_in_which_nothing_happens_is_given_back_and_not_while_somebody_is_
     let port = common::free_port();
     let forward = cluster.ssh("ada").option("-N").option(&format!("-L{port}:localhost:8888")).command("");
     let forward = Running::start(&mut { forward });
-    let stream = eventually("the forward", SOON, || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+    let connect = || std::net::TcpStream::connect(("127.0.0.1", port));
+    eventually("the server answers", SOON, || {
+        use std::io::{Read, Write};
+        let mut stream = connect().ok()?;
+        stream.write_all(b"HEAD / HTTP/1.0\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        answer.contains(" 200 ").then_some(())
+    });
+    let stream = connect().unwrap();
     let began = std::time::Instant::now();
     eventually("longer than the limit", SOON, || {
         assert_eq!(cluster.running().len(), 1, "{}", cluster.log());

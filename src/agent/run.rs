@@ -21,6 +21,8 @@ use super::reaper::Reaper;
 use super::serve::{self, Agent};
 use super::shells::Shells;
 use super::terminals::Terminals;
+use super::tls::Port;
+use super::usage::{self, Sampler};
 
 /// Threads wait and copy small things; what is not touched of their stacks costs nothing.
 pub(super) const STACK: usize = 128 * 1024;
@@ -42,6 +44,9 @@ pub enum RunError {
     /// Its socket.
     #[error("cannot listen: {0}")]
     Listen(#[source] io::Error),
+    /// The keys of transport `tls`.
+    #[error("cannot serve by TLS: {0}")]
+    Tls(String),
     /// A thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
@@ -91,8 +96,12 @@ fn start(directory: &Path) -> Result<std::convert::Infallible, RunError> {
         let agent = agent.clone();
         named("idle", move || Idle::watch(&agent, limit))?;
     }
+    usage::start(&agent)?;
     let inner = agent.clone();
     named("door", move || Door::listen(&inner))?;
+    if let Some(wanted) = &agent.config.tls {
+        Port::open(wanted)?.accept(&agent)
+    }
     let listener = bind(&directory.join(SOCKET_NAME)).map_err(RunError::Listen)?;
     serve::accept(&agent, &listener)
 }
@@ -100,6 +109,7 @@ fn start(directory: &Path) -> Result<std::convert::Infallible, RunError> {
 impl Agent {
     fn new(config: AgentConfig, user: User) -> Self {
         Self {
+            usage: Sampler::over(&config.stores),
             config,
             user,
             reaper: Reaper::default(),

@@ -24,6 +24,7 @@ use super::reaper::Reaper;
 use super::run::{RunError, STACK};
 use super::shells::{self, Shells};
 use super::terminals::Terminals;
+use super::usage::Sampler;
 use super::{descriptors, dial, listen, pty, spawn};
 
 /// Simultaneous conversations.
@@ -40,6 +41,7 @@ pub(super) struct Agent {
     pub(super) terminals: Terminals,
     pub(super) door: Door,
     pub(super) jupyter: Jupyter,
+    pub(super) usage: Sampler,
     pub(super) accepted: Accepted,
     pub(super) shells: Shells,
     pub(super) idle: Idle,
@@ -63,19 +65,23 @@ pub(super) fn accept(
             thread::sleep(Duration::from_millis(50));
             continue;
         };
-        if agent.conversations.fetch_add(1, Ordering::Relaxed) >= MAX_CONVERSATIONS {
-            agent.conversations.fetch_sub(1, Ordering::Relaxed);
-            refuse(&stream, RefusedKind::TooMany, "too many conversations at once");
-            continue;
-        }
-        let own = agent.clone();
-        let talk = move || {
-            converse(&own, stream);
-            own.conversations.fetch_sub(1, Ordering::Relaxed);
-        };
-        if thread::Builder::new().stack_size(STACK).spawn(talk).is_err() {
-            agent.conversations.fetch_sub(1, Ordering::Relaxed);
-        }
+        begin(agent, stream);
+    }
+}
+
+/// Holds one conversation in a thread of its own.
+pub(super) fn begin(agent: &Arc<Agent>, stream: UnixStream) {
+    if agent.conversations.fetch_add(1, Ordering::Relaxed) >= MAX_CONVERSATIONS {
+        agent.conversations.fetch_sub(1, Ordering::Relaxed);
+        return refuse(&stream, RefusedKind::TooMany, "too many conversations at once");
+    }
+    let own = agent.clone();
+    let talk = move || {
+        converse(&own, stream);
+        own.conversations.fetch_sub(1, Ordering::Relaxed);
+    };
+    if thread::Builder::new().stack_size(STACK).spawn(talk).is_err() {
+        agent.conversations.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -152,6 +158,7 @@ fn answer(agent: &Agent, stream: UnixStream, request: Request) {
         Request::Shells => send(Reply::Shells(agent.shells.list(agent))),
         Request::Attach(wanted) => shells::attach(agent, &stream, &wanted),
         Request::Idle => send(agent.idle.state(agent)),
+        Request::Usage => send(Reply::Usage(Box::new(agent.usage.report(&agent.config.gpus)))),
         Request::Stop { grace_ms } => {
             send(Reply::Done);
             agent.end.begin(agent, Why::Stopped, Duration::from_millis(grace_ms));

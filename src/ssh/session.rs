@@ -135,8 +135,11 @@ impl Session {
         if let Ok(Command::Admin { admin: AdminCommand::Watch, json }) = command {
             return self.watch(&caller, json).await;
         }
-        if let Ok(Command::Queue { queue: QueueCommand::Wait(target), json }) = command {
-            return self.wait_in_queue(&caller, target, json).await;
+        // Where a newer gateway has taken over, a place is all that can be had on this connection.
+        if let Ok(Command::Queue { queue: QueueCommand::Wait(target), json }) = &command
+            && self.visit().gateway.workspaces.heir().await.is_none()
+        {
+            return self.wait_in_queue(&caller, target.clone(), *json).await;
         }
         let wants = command.map_or(Wants::Nothing, |command| command.wants());
         let Some(input) = typed::read(self, wants).await else {
@@ -238,6 +241,12 @@ impl Session {
         }
         text.push_str(&Line::Welcome { slot: &reservation.slot, left }.say(self.lang));
         text.push_str("\r\n");
+        let limits =
+            frontdoor::usage::limits(&self.visit().gateway.door.workspaces, &reservation.slot, self.lang);
+        if !limits.is_empty() {
+            text.push_str(&limits);
+            text.push_str("\r\n");
+        }
         if let Some(password) = &container.password {
             text.push_str(&Line::Password(password).say(self.lang));
             text.push_str("\r\n");

@@ -14,15 +14,11 @@ const COMPLAINTS: usize = 3;
 
 /// Opens it for reading and writing, and checks that it is whole.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
-    let failed = |source: rusqlite::Error| match code(&source) {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            StoreError::Damaged { path: path.to_owned(), detail: source.to_string() }
-        }
-        _ => StoreError::Open { path: path.to_owned(), source },
+    let failed = |source: rusqlite::Error| match is_damage(&source) {
+        true => StoreError::Damaged { path: path.to_owned(), detail: source.to_string() },
+        false => StoreError::Open { path: path.to_owned(), source },
     };
-    let connection = Connection::open(path).map_err(failed)?;
-    connection.busy_timeout(BUSY_LIMIT).map_err(failed)?;
-    write_ahead(&connection).map_err(failed)?;
+    let connection = connect(path).map_err(failed)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
     // A power cut may lose the last moments of history, never the file: labels bring back what runs.
     connection.pragma_update(None, "synchronous", "normal").map_err(failed)?;
@@ -34,23 +30,43 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
 
 /// Readers and one writer at once. That wants a little file of shared memory beside the ledger: where the disk has no
 /// room even for that, this process keeps the ledger to itself until it is started again.
-fn write_ahead(connection: &Connection) -> Result<(), rusqlite::Error> {
-    let set = || connection.pragma_update(None, "journal_mode", "wal");
-    match set() {
+fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
+    match write_ahead(path, false) {
         Err(e) if matches!(code(&e), Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure)) => {
+            let alone = write_ahead(path, true)?;
             tracing::warn!("the ledger's disk is full: other commands cannot use the ledger until a restart");
-            connection.pragma_update(None, "locking_mode", "exclusive")?;
-            set()
+            Ok(alone)
         }
         other => other,
     }
 }
 
+fn write_ahead(path: &Path, alone: bool) -> Result<Connection, rusqlite::Error> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY_LIMIT)?;
+    if alone {
+        // Before the first access: only then does SQLite do without the shared memory.
+        connection.pragma_update(None, "locking_mode", "exclusive")?;
+    }
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    Ok(connection)
+}
+
 /// What is wrong with it; nothing for one that is whole.
 pub(super) fn check(connection: &Connection) -> Result<Vec<String>, rusqlite::Error> {
-    let mut query = connection.prepare(&format!("PRAGMA quick_check({COMPLAINTS})"))?;
-    let said = query.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
-    Ok(said.into_iter().filter(|line| line != "ok").collect())
+    let ask = || {
+        let mut query = connection.prepare(&format!("PRAGMA quick_check({COMPLAINTS})"))?;
+        query.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()
+    };
+    match ask() {
+        Ok(said) => Ok(said.into_iter().filter(|line| line != "ok").collect()),
+        Err(e) if is_damage(&e) => Ok(vec![e.to_string()]),
+        Err(e) => Err(e),
+    }
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(code(error), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 fn code(error: &rusqlite::Error) -> Option<ErrorCode> {

@@ -78,6 +78,9 @@ const STEPS: &[&str] = &[
     ) STRICT;
     -- Whose turn has passed, to be told.
     CREATE TABLE missed_turns (user TEXT PRIMARY KEY, slot TEXT NOT NULL, at TEXT NOT NULL) STRICT;
+    -- User ids found in containers of people whom this ledger does not know: a ledger was lost, or an old copy
+    -- was put back. They get them again, because their files carry them.
+    CREATE TABLE known_uids (user TEXT PRIMARY KEY, uid INTEGER NOT NULL UNIQUE) STRICT;
     -- How wall and boot clock stood to each other when the deadlines of what runs were written, and in which
     -- life of the machine.
     CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), boot TEXT NOT NULL, offset_ms INTEGER NOT NULL) STRICT;

@@ -13,13 +13,16 @@ mod backup;
 mod clock;
 mod health;
 mod history;
+mod inspect;
 mod migrations;
 mod queue;
 mod reservation_password;
+#[cfg(test)]
+mod tests;
 mod users;
 
 pub use backup::{BackupError, backup};
-
+pub use inspect::quick_check;
 pub use users::{KeyRecord, Origin, UserRecord};
 
 /// Why the ledger could not be read or written.
@@ -37,6 +40,15 @@ pub enum StoreError {
     /// Its folder cannot be made.
     #[error("cannot make the folder of the ledger {}", path.display())]
     Folder {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The agents' key beside it.
+    #[error("cannot use the agents' key {}", path.display())]
+    Key {
         /// Where.
         path: PathBuf,
         /// Why.

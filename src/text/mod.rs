@@ -18,6 +18,7 @@ pub mod queue;
 pub mod refusal;
 pub mod session;
 pub mod shells;
+pub mod usage;
 
 /// A language we speak.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

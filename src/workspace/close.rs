@@ -48,15 +48,18 @@ async fn try_close(inner: &Inner, reservation: &Reservation, reason: EndReason) 
         return Ok(());
     }
     let grace = inner.config.reservation.grace;
-    // At the deadline the agent ends everything by itself, gateway or not.
-    if reason != EndReason::Expired {
+    // At the deadline the agent ends everything by itself, gateway or not. One whose clock says otherwise is told;
+    // for one that has begun that changes nothing.
+    let alone = reason == EndReason::Expired
+        && matches!(timeout(MARGIN, engine.wait_stopped(&found.key)).await, Ok(Ok(())));
+    if !alone {
         let agent = inner.container(reservation.clone()).agent;
         if let Err(e) = bridge::stop(&agent, grace).await {
             tracing::debug!(reservation = %reservation.id, "its agent was not told: {}", in_full(&e));
             return remove(engine.as_ref(), &found.key).await;
         }
+        let _ = timeout(grace + MARGIN, engine.wait_stopped(&found.key)).await;
     }
-    let _ = timeout(grace + MARGIN, engine.wait_stopped(&found.key)).await;
     remove(engine.as_ref(), &found.key).await
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::role::Role;
-use super::{Container, Inner, Lease, Start, Workspaces, close, reap};
+use super::{Container, Inner, Lease, Start, Workspaces, close};
 use crate::auth::Identity;
 use crate::handover::{Estate, Fate, Heir, Waits};
 use crate::reservation::{Cause, EndReason, Picture, Refusal, Reservation, ReservationId, State, Target};
@@ -80,7 +80,7 @@ impl Workspaces {
             let _ = self.inner.charter.look_again(&reservation.user).await;
         }
         self.inner.desk.change(|book| book.copy(picture));
-        reap::retry_unsaved(&self.inner).await;
+        self.inner.retry_unsaved().await;
     }
 
     /// Somebody on an older gateway's connection gives up what they have.

@@ -1,13 +1,12 @@
 //! What time brings, done by the gateway: deadlines (the agent enforces them too, alone), turns in the queue, clocks
-//! that are set, and what the ledger could not take.
+//! that are set. Nothing here waits for a disk: [`super::keep`] writes it down.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::time::sleep;
 
-use super::Inner;
+use super::{Inner, clock};
 use crate::reservation::EndReason;
 
 /// Looks again at least this often, because wall clocks get set.
@@ -17,13 +16,11 @@ pub(super) async fn reap(inner: Arc<Inner>) {
     let mut changes = inner.desk.changes();
     while !inner.stopping.is_cancelled() {
         // First: a wall clock that was set makes nothing due.
-        inner.watch_clock().await;
-        for due in inner.desk.read(|book| book.due(Timestamp::now())) {
+        inner.watch_clock();
+        for due in inner.desk.read(|book| book.due(clock::wall())) {
             inner.end(&due.id, EndReason::Expired);
         }
         inner.settle_queue();
-        inner.save_queue().await;
-        retry_unsaved(&inner).await;
         tokio::select! {
             () = sleep(until_next(&inner)) => {}
             _ = changes.changed() => {}
@@ -34,13 +31,6 @@ pub(super) async fn reap(inner: Arc<Inner>) {
 
 fn until_next(inner: &Inner) -> Duration {
     let next = inner.desk.read(|book| [book.next_deadline(), book.queue().next_end()]);
-    let left = next.into_iter().flatten().min().map(|deadline| deadline.duration_since(Timestamp::now()));
+    let left = next.into_iter().flatten().min().map(|deadline| deadline.duration_since(clock::wall()));
     left.map_or(LONGEST_SLEEP, |left| Duration::try_from(left).unwrap_or_default().min(LONGEST_SLEEP))
-}
-
-pub(super) async fn retry_unsaved(inner: &Inner) {
-    let unsaved = std::mem::take(&mut *inner.unsaved.lock().unwrap_or_else(PoisonError::into_inner));
-    for ended in unsaved {
-        inner.save_end(ended).await;
-    }
 }

@@ -8,12 +8,15 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use super::{Inner, close};
+use super::{Inner, clock, close};
+use crate::agent::protocol::{AgentConfig, CONFIG_NAME};
 use crate::engine::labels::container_name;
 use crate::engine::{Engine, EngineError, Found, Labels};
 use crate::error_chain::in_full;
 use crate::reservation::{Adopted, EndReason, Ended, MachineName, Reservation, ReservationId, State};
 
+/// Below are the system's own.
+const FIRST_UID: u32 = 1000;
 /// Even when the engine tells of no change.
 const PERIOD: Duration = Duration::from_secs(15);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -150,12 +153,13 @@ impl Inner {
             id: labels.reservation.clone(),
             user: labels.user.clone(),
             slot: labels.slot.clone(),
-            started: jiff::Timestamp::now(),
+            started: clock::wall(),
             deadline: labels.deadline,
             state: State::Active,
         };
         tracing::info!(reservation = %reservation.id, user = %reservation.user, slot = %reservation.slot,
             "adopted");
+        self.keep_uid(&reservation).await;
         let Adopted { displaced, rival } = self.desk.change(|book| book.adopt(reservation.clone()));
         if let Err(e) = self.ledger.run(move |l| l.note_reservation(&reservation)).await {
             tracing::warn!("an adopted reservation is not in the ledger: {}", in_full(&e));
@@ -171,6 +175,19 @@ impl Inner {
                 "ending: this user has a younger one");
             let detail = "you had two reservations: the younger one goes on".to_owned();
             self.spawn(close::close(self.clone(), rival, EndReason::Failed, Some(detail)));
+        }
+    }
+
+    /// Their files carry the id that the container runs with: a ledger that does not know them gives it again.
+    async fn keep_uid(&self, reservation: &Reservation) {
+        let written = tokio::fs::read(self.run_dir(&reservation.id).join(CONFIG_NAME)).await;
+        let config = written.ok().and_then(|bytes| serde_json::from_slice::<AgentConfig>(&bytes).ok());
+        let Some(uid) = config.map(|config| config.account.uid).filter(|uid| *uid >= FIRST_UID) else {
+            return;
+        };
+        let user = reservation.user.clone();
+        if let Err(e) = self.ledger.run(move |l| l.keep_uid(&user, uid)).await {
+            tracing::warn!(user = %reservation.user, "the user id {uid} is not kept: {}", in_full(&e));
         }
     }
 
@@ -205,7 +222,7 @@ impl Inner {
 
 /// A container that went without our doing: at its deadline by its agent, else for a reason of its own.
 pub(super) fn lost(reservation: &Reservation) -> Ended {
-    let now = jiff::Timestamp::now();
+    let now = clock::wall();
     // The agent counts on another clock: a little early is still the deadline.
     let expired = reservation.left(now) < Duration::from_secs(2);
     Ended {

@@ -34,7 +34,7 @@ pub trait Fault: Send {
 pub fn draw(random: &mut Random, world: &World, only: &[String]) -> Box<dyn Fault> {
     loop {
         let machine = format!("gpu{}", 1 + random.below(3));
-        let fault: Box<dyn Fault> = match random.below(8) {
+        let fault: Box<dyn Fault> = match random.below(9) {
             0 => Box::new(KillGateway),
             1 => Box::new(KillEngine(machine)),
             2 => Box::new(FreezeEngine(machine)),
@@ -42,6 +42,7 @@ pub fn draw(random: &mut Random, world: &World, only: &[String]) -> Box<dyn Faul
             4 => Box::new(PowerOff(machine)),
             5 => Box::new(DiskFull),
             6 => Box::new(KillAgent::draw(random, world)),
+            7 => Box::new(ClockStep(*random.pick(&[-3600, -45, 45, 7200]))),
             _ => Box::new(Upgrade),
         };
         let name = fault.name();
@@ -216,6 +217,43 @@ impl Fault for KillAgent {
     }
 }
 
+/// The gateway's wall clock is set, and set right again. Debug builds read what to add from a file: the machine's own
+/// clock is everybody's.
+struct ClockStep(i64);
+
+impl ClockStep {
+    fn set(world: &World, seconds: i64) {
+        let cluster = world.cluster.lock().unwrap();
+        let steps = || cluster.log().matches("the wall clock was set by").count();
+        let before = steps();
+        // Aside and renamed: never read half.
+        std::fs::write(cluster.path("clock.new"), seconds.to_string()).unwrap();
+        std::fs::rename(cluster.path("clock.new"), cluster.path("clock")).unwrap();
+        eventually("the gateway has seen it", SOON, || (steps() > before).then_some(()));
+    }
+}
+
+impl Fault for ClockStep {
+    fn name(&self) -> String {
+        format!("clock set by {} s", self.0)
+    }
+    fn inject(&mut self, world: &World) {
+        Self::set(world, self.0);
+    }
+    fn heal(&mut self, world: &World) {
+        Self::set(world, 0);
+    }
+    fn takes(&self) -> Takes {
+        Takes::Nothing
+    }
+    fn place(&self) -> String {
+        "gateway".into()
+    }
+    fn heals_in_turn(&self) -> u8 {
+        1
+    }
+}
+
 /// A new gateway takes over, as after an upgrade.
 struct Upgrade;
 
@@ -240,7 +278,7 @@ impl Fault for Upgrade {
             let count = |words: &str| log.matches(words).count();
             let ended =
                 count("taken over from the gateway that ran") + count("this gateway goes on as before");
-            (ended >= count("a new gateway starts and is to take over")).then(|| drop(cluster.owner_pid()))
+            (ended >= count("a new gateway starts and is to take over")).then(|| cluster.owner_pid())
         };
         eventually("the upgrade has come to an end", SOON, settled);
     }

@@ -118,7 +118,9 @@ impl Journal {
             match &work.outcome {
                 Outcome::Intact(bytes) => pages.counts.bytes += bytes,
                 Outcome::Cut(_) if pages.excuses(&work) => pages.counts.cut += 1,
-                Outcome::Cut(_) | Outcome::Wrong(_) => bad.push(format!("{work:?}")),
+                Outcome::Cut(why) | Outcome::Wrong(why) => {
+                    bad.push(format!("{} of {}, {:?}: {why}", work.kind, work.user, work.held));
+                }
             }
         }
         bad

@@ -10,8 +10,6 @@ use crate::common::{Cluster, Plan, Ran};
 
 pub const USERS: [&str; 7] = ["ada", "bob", "eve", "kim", "lea", "max", "zoe"];
 const SLOTS: u8 = 2;
-/// Short, so that deadlines pass in the middle of it all.
-pub const LIFETIME_SECONDS: i64 = 60;
 pub const GRACE_SECONDS: i64 = 2;
 
 pub struct World {
@@ -34,6 +32,7 @@ impl World {
         }
         let plan = Plan {
             slots: Vec::new(),
+            // Short, so that deadlines pass in the middle of it all.
             lifetime: "60s",
             warnings: "[\"5s\"]",
             grace: "2s",
