@@ -90,7 +90,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
         config.machines.iter().map(|machine| (machine.name.clone(), engine(machine, &agent))).collect();
     let workspaces =
         Workspaces::open(config.clone(), ledger.clone(), engines, charter.clone(), audit.clone())?;
-    let door = FrontDoor::new(workspaces, auth, charter, audit.clone(), ledger);
+    let door = FrontDoor::new(workspaces, auth, charter, audit.clone(), ledger).until(stopping.clone());
     let mut inheritance = Inheritance::ask(&config.store.runtime).await?;
     let mut listeners = Listeners::bind(config.clone(), door.clone(), inheritance.as_mut())?;
     let (requests, asked) = mpsc::channel(1);
