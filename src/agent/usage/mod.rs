@@ -108,9 +108,10 @@ impl Sampler {
 fn used(gpus: &Gpus, plan: &GpuPlan) -> Option<u64> {
     let Gpus::Listed { gpus, processes } = gpus else { return None };
     if !plan.shared {
-        return Some(gpus.iter().filter_map(|gpu| gpu.memory_used).sum());
+        return Some(gpus.iter().filter_map(|gpu| gpu.memory_used).fold(0, u64::saturating_add));
     }
-    (!processes.is_empty()).then(|| processes.iter().filter_map(|process| process.memory).sum())
+    let own = processes.iter().filter_map(|process| process.memory);
+    (!processes.is_empty()).then(|| own.fold(0, u64::saturating_add))
 }
 
 /// Starts the threads that look.
