@@ -20,6 +20,9 @@
 //! Descriptors passed with [`Reply::Started`]: without a pty stdin (write end), stdout and stderr
 //! (read ends), in this order; with a pty one descriptor, the master, as with [`Reply::Attached`]. With [`Reply::Connected`]: the
 //! connected stream socket. All are non-blocking on the gateway's side.
+//!
+//! Over transport `tls` nothing of this changes, but that the bytes of the descriptors follow on the same
+//! connection: [`crate::agent::lanes`].
 
 use std::io::{self, Read, Write};
 
@@ -47,6 +50,8 @@ pub const RUN_DIR: &str = "/.clusteria/run";
 pub const BIN_DIR: &str = "/.clusteria/bin";
 /// The agent's file name in [`BIN_DIR`]; `clusteria` beside it is the same file by another name.
 pub const BINARY_NAME: &str = "clusteria-agent";
+/// Where the agent listens in its container over transport `tls`: above what the kernel gives to those who ask for any port.
+pub const TLS_PORT: u16 = 61022;
 /// The socket in the container on which `clusteria …` inside it reaches the agent (mode 0666).
 pub const DOOR_SOCKET: &str = "/run/clusteria.sock";
 
@@ -412,6 +417,9 @@ pub struct AgentConfig {
     /// The mounts that people write to.
     #[serde(default)]
     pub stores: Vec<String>,
+    /// Serve by TLS on a port, in the place of the socket: the gateway is on another machine.
+    #[serde(default)]
+    pub tls: Option<AgentTls>,
 }
 
 /// What a slot has of GPUs.
@@ -423,6 +431,23 @@ pub struct GpuPlan {
     pub shared: bool,
     /// Bytes of their memory that should do.
     pub budget: Option<u64>,
+}
+
+/// Transport `tls`, the agent's side: [`crate::agent::pins`] and [`crate::agent::lanes`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentTls {
+    /// Listened on in the container; published by the engine.
+    pub port: u16,
+    /// The seed of the agent's own key, for this reservation only.
+    pub seed: Vec<u8>,
+    /// The gateway's public key for this reservation.
+    pub gateway: Vec<u8>,
+}
+
+impl std::fmt::Debug for AgentTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AgentTls").field("port", &self.port).finish_non_exhaustive()
+    }
 }
 
 /// The user inside the container.

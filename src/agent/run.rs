@@ -21,6 +21,7 @@ use super::reaper::Reaper;
 use super::serve::{self, Agent};
 use super::shells::Shells;
 use super::terminals::Terminals;
+use super::tls::Port;
 use super::usage::{self, Sampler};
 
 /// Threads wait and copy small things; what is not touched of their stacks costs nothing.
@@ -43,6 +44,9 @@ pub enum RunError {
     /// Its socket.
     #[error("cannot listen: {0}")]
     Listen(#[source] io::Error),
+    /// The keys of transport `tls`.
+    #[error("cannot serve by TLS: {0}")]
+    Tls(String),
     /// A thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
@@ -95,6 +99,9 @@ fn start(directory: &Path) -> Result<std::convert::Infallible, RunError> {
     usage::start(&agent)?;
     let inner = agent.clone();
     named("door", move || Door::listen(&inner))?;
+    if let Some(wanted) = &agent.config.tls {
+        Port::open(wanted)?.accept(&agent)
+    }
     let listener = bind(&directory.join(SOCKET_NAME)).map_err(RunError::Listen)?;
     serve::accept(&agent, &listener)
 }

@@ -65,19 +65,23 @@ pub(super) fn accept(
             thread::sleep(Duration::from_millis(50));
             continue;
         };
-        if agent.conversations.fetch_add(1, Ordering::Relaxed) >= MAX_CONVERSATIONS {
-            agent.conversations.fetch_sub(1, Ordering::Relaxed);
-            refuse(&stream, RefusedKind::TooMany, "too many conversations at once");
-            continue;
-        }
-        let own = agent.clone();
-        let talk = move || {
-            converse(&own, stream);
-            own.conversations.fetch_sub(1, Ordering::Relaxed);
-        };
-        if thread::Builder::new().stack_size(STACK).spawn(talk).is_err() {
-            agent.conversations.fetch_sub(1, Ordering::Relaxed);
-        }
+        begin(agent, stream);
+    }
+}
+
+/// Holds one conversation in a thread of its own.
+pub(super) fn begin(agent: &Arc<Agent>, stream: UnixStream) {
+    if agent.conversations.fetch_add(1, Ordering::Relaxed) >= MAX_CONVERSATIONS {
+        agent.conversations.fetch_sub(1, Ordering::Relaxed);
+        return refuse(&stream, RefusedKind::TooMany, "too many conversations at once");
+    }
+    let own = agent.clone();
+    let talk = move || {
+        converse(&own, stream);
+        own.conversations.fetch_sub(1, Ordering::Relaxed);
+    };
+    if thread::Builder::new().stack_size(STACK).spawn(talk).is_err() {
+        agent.conversations.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Shells that their agent keeps when we go.
 
-use super::{AgentAddress, BridgeError, ControlSender, ExitWatch, FdStream, Process, request, unexpected};
+use super::{AgentAddress, BridgeError, ControlSender, ExitWatch, Process, Stream, request, unexpected};
 use crate::agent::protocol::{Attach, KeptShell, RefusedKind, Reply, Request, Spawn};
 use crate::text::printable;
 
@@ -14,7 +14,7 @@ pub struct Shell {
     /// Its id in the container.
     pub id: u32,
     /// The terminal's master.
-    pub master: FdStream,
+    pub master: Stream,
     /// Tells how it ends.
     pub exit: ExitWatch,
     /// Resizes, signals, and what was shown.

@@ -12,7 +12,7 @@ use super::{Notes, seen};
 use crate::agent::probe::{Findings, LIMIT, Question};
 use crate::config::{Config, Limits, Machine, Mount, Slot};
 use crate::engine::labels::bridge_name;
-use crate::engine::{ContainerSpec, Engine, EngineError, Examination, Labels};
+use crate::engine::{AgentPlace, ContainerSpec, Engine, EngineError, Examination, Labels};
 use crate::reservation::{ReservationId, UserName};
 
 /// Who probes.
@@ -218,6 +218,7 @@ fn template(config: &Config, slot: &Slot, user: UserName) -> ContainerSpec {
         gpus: Vec::new(),
         limits: slot.limits.clone(),
         mounts: Vec::new(),
-        run_dir: PathBuf::new(),
+        // Its directory is left out of a probe.
+        agent: AgentPlace::Shared { run_dir: PathBuf::new() },
     }
 }

@@ -1,6 +1,8 @@
 //! Engines: a small trait, so that the rest of the program knows no Docker.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -177,8 +179,34 @@ pub struct ContainerSpec {
     pub limits: Limits,
     /// Mounts of the site.
     pub mounts: Vec<Mount>,
-    /// The agent's directory on the host (socket, configuration).
-    pub run_dir: PathBuf,
+    /// How its agent gets its configuration and is reached.
+    pub agent: AgentPlace,
+}
+
+/// Where a container's agent meets the gateway.
+#[derive(Clone)]
+pub enum AgentPlace {
+    /// In a directory of this host, with its socket and its configuration.
+    Shared {
+        /// The directory.
+        run_dir: PathBuf,
+    },
+    /// On a port of its machine.
+    Published {
+        /// Where; on no other address of the machine's.
+        address: SocketAddr,
+        /// Names and contents of its files: they hold keys, and go into the container before it starts.
+        files: Vec<(String, Vec<u8>)>,
+    },
+}
+
+impl fmt::Debug for AgentPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shared { run_dir } => write!(f, "Shared({})", run_dir.display()),
+            Self::Published { address, .. } => write!(f, "Published({address})"),
+        }
+    }
 }
 
 /// Why an engine did not do it.

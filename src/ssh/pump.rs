@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::copy::Copy;
 use super::inbox::Inbox;
 use super::outgoing::{Gone, Outgoing};
-use crate::bridge::{ControlSender, Exit, FdStream, Process, Shell, Stdio};
+use crate::bridge::{ControlSender, Exit, Process, Shell, Stdio, Stream};
 
 /// One SSH packet's worth (RFC 4253 section 6.1 asks for at least this).
 const READ: usize = 32 * 1024;
@@ -81,7 +81,7 @@ pub(super) async fn shell(
 }
 
 /// Carries a connection until both sides have ended or the channel is gone.
-pub(super) async fn connection(stream: FdStream, outgoing: &Outgoing, inbox: &Inbox) {
+pub(super) async fn connection(stream: Stream, outgoing: &Outgoing, inbox: &Inbox) {
     let down = async {
         tokio::select! {
             ended = to_client(stream.clone(), outgoing, false) => if ended.is_ok() {
@@ -145,7 +145,7 @@ async fn pipes_until_over(
 /// has taken it: then at once, as every byte is the other's.
 async fn terminal_until_over(
     exit: &mut crate::bridge::ExitWatch,
-    mut master: FdStream,
+    mut master: Stream,
     outgoing: &Outgoing,
     copy: Option<&Copy>,
 ) -> Option<Exit> {
@@ -186,12 +186,12 @@ async fn terminal_until_over(
     Some(ended)
 }
 
-async fn read_some(from: &mut FdStream, buffer: &mut BytesMut) -> std::io::Result<usize> {
+async fn read_some(from: &mut Stream, buffer: &mut BytesMut) -> std::io::Result<usize> {
     buffer.reserve(READ);
     from.take(READ as u64).read_buf(buffer).await
 }
 
-async fn to_client(mut from: FdStream, outgoing: &Outgoing, is_stderr: bool) -> Result<(), Gone> {
+async fn to_client(mut from: Stream, outgoing: &Outgoing, is_stderr: bool) -> Result<(), Gone> {
     let mut buffer = BytesMut::new();
     loop {
         match read_some(&mut from, &mut buffer).await {
@@ -209,7 +209,7 @@ async fn to_client(mut from: FdStream, outgoing: &Outgoing, is_stderr: bool) -> 
 
 /// Feeds what the client sends, giving window back as it is consumed. When the other end takes no
 /// more, the rest is consumed all the same, as sshd does: the client must not stall on it.
-async fn from_client(mut to: FdStream, outgoing: &Outgoing, inbox: &Inbox) {
+async fn from_client(mut to: Stream, outgoing: &Outgoing, inbox: &Inbox) {
     let mut refund = outgoing.refund();
     while let Some(chunk) = inbox.next().await {
         let length = chunk.len();

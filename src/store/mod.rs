@@ -46,6 +46,15 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
+    /// The agents' key beside it.
+    #[error("cannot use the agents' key {}", path.display())]
+    Key {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// A newer clusteria has written it.
     #[error(
         "the ledger {} was written by a newer clusteria (schema {found}, this one knows up to {known}): \

@@ -4,6 +4,7 @@
 //! connection) never leaves a slot half taken.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,18 +14,19 @@ use tokio_util::task::TaskTracker;
 
 use crate::audit::{Audit, Event};
 use crate::auth::Identity;
-use crate::bridge::AgentAddress;
+use crate::bridge::{AgentAddress, TlsAgent};
 use crate::charter::Charter;
-use crate::config::{Config, ReservationRules};
+use crate::config::{AgentTransport, Config, ReservationRules};
 use crate::engine::Engine;
 use crate::handover::Fate;
 use crate::reservation::{
     Book, Cause, Claim, Claimed, Desk, EndReason, Ended, MachineName, MachinePlan, Refusal, Reservation,
-    ReservationId, SlotPlan, State, Target, Times, UserName,
+    ReservationId, SlotId, SlotPlan, State, Target, Times, UserName,
 };
 use crate::store::{Ledger, StoreError};
 
 mod admin;
+mod agents;
 mod clock;
 mod close;
 mod handover;
@@ -42,6 +44,7 @@ pub mod usage;
 
 use role::{Flag, Role, Roles};
 
+use agents::AgentKeys;
 pub use lease::{Container, Lease, Start};
 
 /// All workspaces of the cluster.
@@ -57,6 +60,8 @@ struct Inner {
     charter: Charter,
     audit: Audit,
     engines: BTreeMap<MachineName, Arc<dyn Engine>>,
+    /// Where an agent is reached over the network.
+    agent_keys: Option<AgentKeys>,
     /// Rung by an engine's events, heard by its machine's watcher.
     bells: BTreeMap<MachineName, Arc<Notify>>,
     /// Starts under way; the entry goes when the start has succeeded or failed.
@@ -112,8 +117,12 @@ impl Workspaces {
         for machine in ledger.draining()? {
             book.set_draining(&machine, true);
         }
+        let over_tls = config.machines.iter().any(|machine| machine.agent != AgentTransport::Unix);
+        let agent_keys = if over_tls { Some(AgentKeys::open(&config.store.path)) } else { None };
+        let agent_keys = agent_keys.transpose().map_err(|(path, source)| StoreError::Key { path, source })?;
         let inner = Inner {
             config,
+            agent_keys,
             desk: Arc::new(Desk::new(book)),
             ledger,
             charter,
@@ -280,8 +289,23 @@ impl Inner {
     }
 
     fn container(&self, reservation: Reservation) -> Container {
-        let agent = AgentAddress::Unix { directory: self.run_dir(&reservation.id) };
+        let agent = self.agent_address(&reservation);
         Container { reservation, agent, password: None }
+    }
+
+    fn agent_address(&self, reservation: &Reservation) -> AgentAddress {
+        let published = self.published(&reservation.slot);
+        let tls = published.and_then(|address| {
+            let keys = self.agent_keys.as_ref()?.client(&reservation.id)?;
+            Some(AgentAddress::Tls(TlsAgent { address, keys }))
+        });
+        tls.unwrap_or_else(|| AgentAddress::Unix { directory: self.run_dir(&reservation.id) })
+    }
+
+    /// Where a slot's agent is on the network, if it is.
+    fn published(&self, slot: &SlotId) -> Option<SocketAddr> {
+        let machine = self.config.machines.iter().find(|machine| machine.name == slot.machine)?;
+        machine.agent.published(slot)
     }
 
     /// The agent's directory on the host.
@@ -339,6 +363,9 @@ impl Inner {
         let inner = self.clone();
         let written = self.kept.spawn(async move {
             inner.remove_run_dir(&ended.id).await;
+            if let Some(keys) = &inner.agent_keys {
+                keys.forget(&ended.id);
+            }
             inner.save_end(ended).await;
         });
         let _ = written.await;

@@ -42,7 +42,7 @@ pub(super) const ROOT: Section = Section {
 };
 
 /// Every section with keys of its own.
-pub(super) const SECTIONS: [&Section; 17] = [
+pub(super) const SECTIONS: [&Section; 18] = [
     &cluster::CLUSTER,
     &ssh::SSH,
     &ssh::LISTEN,
@@ -57,6 +57,7 @@ pub(super) const SECTIONS: [&Section; 17] = [
     &mount::MOUNT,
     &machine::MACHINE,
     &machine::SLOT,
+    &machine::TLS,
     &store::STORE,
     &audit::AUDIT,
     &network::NETWORK,
@@ -76,7 +77,7 @@ pub(super) fn config(root: &mut Table<'_, '_>, folder: &Path) -> Config {
     let store = root.section(&store::STORE, |table| store::store(table, folder));
     let audit = root.section(&audit::AUDIT, |table| audit::audit(table, folder));
     let network = root.section(&network::NETWORK, network::network);
-    let machines = machine::machines(root, &container.limits);
+    let machines = machine::machines(root, &container.limits, folder);
     let ssh = root.section(&ssh::SSH, |table| ssh::ssh(table, folder, &machines));
     let private = mount::private_paths(&ssh, &store, &machines);
     let mounts = mount::mounts(root, &private);
