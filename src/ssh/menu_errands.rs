@@ -21,7 +21,7 @@ pub(super) async fn facts(visit: &Visit, lang: Lang) -> Facts {
     let Ok(Some(lease)) = workspaces.lease(visit.guest.identity.user(), &Target::Any) else {
         return Facts::default();
     };
-    let reservation = lease.reservation().clone();
+    let Some(reservation) = lease.reservation().cloned() else { return Facts::default() };
     let has_password = Some(workspaces.has_password(&reservation.id).await);
     let used = workspaces.usage().picture().get(&reservation.slot).map(|seen| Gauge::all(&seen.usage, lang));
     let container = workspaces.container(reservation);

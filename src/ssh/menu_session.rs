@@ -325,7 +325,9 @@ impl<'a> Menu<'a> {
         match visit.gateway.workspaces.lease(visit.guest.identity.user(), &Target::Any) {
             Ok(Some(lease)) => {
                 let mine = self.container.take();
-                if let Some(known) = mine.filter(|known| known.reservation.id == lease.reservation().id) {
+                if let Some(known) =
+                    mine.filter(|known| lease.reservation().is_some_and(|r| r.id == known.reservation.id))
+                {
                     return Some(Done::Chose(known));
                 }
                 self.lease = Some(lease);
