@@ -52,7 +52,10 @@ impl SmallDisk {
     }
 
     fn fill(&self) {
-        let _ = std::fs::write(self.0.join("filler"), vec![0; 1 << 20]);
+        use std::io::Write as _;
+        let filler = std::fs::File::options().append(true).create(true).open(self.0.join("filler"));
+        // To the last byte; the error is what is wanted.
+        let _ = filler.unwrap().write_all(&vec![0; 1 << 20]);
     }
 
     fn empty(&self) {
@@ -117,6 +120,18 @@ fn a_full_disk_under_the_ledger_refuses_new_reservations_and_nothing_else() {
     cluster.kill_gateway();
     cluster.start_gateway();
     assert_eq!(cluster.status("ada")["last"]["reason"], "released");
+    // The same after a clean stop, which leaves no room for anything: the ledger is used all the same.
+    let before = facts(&cluster, "bob");
+    disk.fill();
+    cluster.stop_gateway();
+    disk.fill();
+    cluster.start_gateway();
+    assert_eq!(facts(&cluster, "bob"), before);
+    cluster.ssh("bob").run("true").success();
+    let refused = cluster.ssh("ada").run("clusteria reserve");
+    assert!(refused.status == 1 && refused.stderr.contains("disk full"), "{}", refused.stderr);
+    disk.empty();
+    cluster.ssh("ada").run("clusteria reserve").success();
     drop(cluster);
     drop(disk);
 }

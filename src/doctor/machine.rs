@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -218,7 +217,6 @@ fn template(config: &Config, slot: &Slot, user: UserName) -> ContainerSpec {
         gpus: Vec::new(),
         limits: slot.limits.clone(),
         mounts: Vec::new(),
-        // Its directory is left out of a probe.
-        agent: AgentPlace::Shared { run_dir: PathBuf::new() },
+        agent: AgentPlace::Nowhere,
     }
 }

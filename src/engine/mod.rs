@@ -198,6 +198,8 @@ pub enum AgentPlace {
         /// Names and contents of its files: they hold keys, and go into the container before it starts.
         files: Vec<(String, Vec<u8>)>,
     },
+    /// It does not: something else runs in this container.
+    Nowhere,
 }
 
 impl fmt::Debug for AgentPlace {
@@ -205,6 +207,7 @@ impl fmt::Debug for AgentPlace {
         match self {
             Self::Shared { run_dir } => write!(f, "Shared({})", run_dir.display()),
             Self::Published { address, .. } => write!(f, "Published({address})"),
+            Self::Nowhere => f.write_str("Nowhere"),
         }
     }
 }

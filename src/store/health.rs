@@ -18,9 +18,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
         true => StoreError::Damaged { path: path.to_owned(), detail: source.to_string() },
         false => StoreError::Open { path: path.to_owned(), source },
     };
-    let connection = Connection::open(path).map_err(failed)?;
-    connection.busy_timeout(BUSY_LIMIT).map_err(failed)?;
-    write_ahead(&connection).map_err(failed)?;
+    let connection = connect(path).map_err(failed)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
     // A power cut may lose the last moments of history, never the file: labels bring back what runs.
     connection.pragma_update(None, "synchronous", "normal").map_err(failed)?;
@@ -32,16 +30,26 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
 
 /// Readers and one writer at once. That wants a little file of shared memory beside the ledger: where the disk has no
 /// room even for that, this process keeps the ledger to itself until it is started again.
-fn write_ahead(connection: &Connection) -> Result<(), rusqlite::Error> {
-    let set = || connection.pragma_update(None, "journal_mode", "wal");
-    match set() {
+fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
+    match write_ahead(path, false) {
         Err(e) if matches!(code(&e), Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure)) => {
+            let alone = write_ahead(path, true)?;
             tracing::warn!("the ledger's disk is full: other commands cannot use the ledger until a restart");
-            connection.pragma_update(None, "locking_mode", "exclusive")?;
-            set()
+            Ok(alone)
         }
         other => other,
     }
+}
+
+fn write_ahead(path: &Path, alone: bool) -> Result<Connection, rusqlite::Error> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY_LIMIT)?;
+    if alone {
+        // Before the first access: only then does SQLite do without the shared memory.
+        connection.pragma_update(None, "locking_mode", "exclusive")?;
+    }
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    Ok(connection)
 }
 
 /// What is wrong with it; nothing for one that is whole.

@@ -14,6 +14,7 @@ mod clock;
 mod health;
 mod history;
 mod inspect;
+mod languages;
 mod migrations;
 mod queue;
 mod reservation_password;

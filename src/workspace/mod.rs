@@ -336,8 +336,7 @@ impl Inner {
     /// The container is gone: frees the slot and writes history.
     async fn finish(self: &Arc<Self>, id: &ReservationId, reason: EndReason, detail: Option<String>) {
         let ended = loop {
-            let finish =
-                || self.desk.change(|book| book.finish(id, reason, detail.clone(), Timestamp::now()));
+            let finish = || self.desk.change(|book| book.finish(id, reason, detail.clone(), clock::wall()));
             match self.roles.as_owner(finish) {
                 Ok(ended) => break ended,
                 Err(Role::Elder(heir)) => return heir.tell(id, Fate::Ended { reason, detail }).await,

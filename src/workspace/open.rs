@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
@@ -113,7 +112,9 @@ async fn conclude(inner: &Inner, id: &ReservationId, runs: bool) -> bool {
             Err(Role::Elder(heir)) => {
                 conclude();
                 if active {
-                    heir.tell(id, Fate::Active).await;
+                    // Who waits here need not wait for that.
+                    let id = id.clone();
+                    inner.kept.spawn(async move { heir.tell(&id, Fate::Active).await });
                 }
                 return active;
             }
@@ -226,7 +227,7 @@ fn agent_config(inner: &Inner, opening: &Opening, password: Option<String>) -> A
             gid: who.uid(),
             shell: config.container.shell.clone(),
         },
-        lifetime_ms: milliseconds(reservation.left(Timestamp::now())),
+        lifetime_ms: milliseconds(reservation.left(super::clock::wall())),
         warnings_ms: config.reservation.warnings.iter().copied().map(milliseconds).collect(),
         grace_ms: milliseconds(config.reservation.grace),
         jupyter: config.container.jupyter,

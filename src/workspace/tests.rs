@@ -81,16 +81,16 @@ impl Engine for Fake {
     }
 
     async fn examine(&self, _cluster: &str, _image: &str) -> Result<Examination, EngineError> {
-        Err(EngineError::Local("not to be examined".into()))
+        Err(EngineError::Refused("a fake has nothing to look at".into()))
     }
 
     async fn probe(
         &self,
         _spec: &ContainerSpec,
         _command: Vec<String>,
-        _limit: Duration,
+        _limit: std::time::Duration,
     ) -> Result<String, EngineError> {
-        Err(EngineError::Local("nothing runs".into()))
+        Err(EngineError::Refused("a fake runs nothing".into()))
     }
 
     async fn version(&self) -> Result<String, EngineError> {

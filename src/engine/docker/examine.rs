@@ -11,7 +11,6 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::{CALL_LIMIT, START_LIMIT, limited, spec, translate};
-use crate::agent::protocol::RUN_DIR;
 use crate::engine::labels::{CLUSTER, network_name};
 use crate::engine::{ContainerSpec, EngineError, Examination, FoundImage, FoundNetwork};
 
@@ -116,9 +115,6 @@ pub(super) async fn probe(
         host.auto_remove = Some(false);
         // Whatever the engine does with logs by default: this is how the answer comes back.
         host.log_config = Some(HostConfigLogConfig { typ: Some("json-file".into()), config: None });
-        if let Some(mounts) = &mut host.mounts {
-            mounts.retain(|mount| mount.target.as_deref() != Some(RUN_DIR));
-        }
     }
     let made = limited(START_LIMIT, docker.create_container(None::<CreateContainerOptions>, body)).await?;
     let answer = timeout(limit, run(docker, &made.id)).await;

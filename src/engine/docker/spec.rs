@@ -40,6 +40,7 @@ fn host_config(spec: &ContainerSpec, volume: &str, network: &str) -> HostConfig 
     match &spec.agent {
         AgentPlace::Shared { run_dir } => mounts.push(bind(&run_dir.to_string_lossy(), RUN_DIR, false)),
         AgentPlace::Published { address, .. } => port_bindings = Some(published(address)),
+        AgentPlace::Nowhere => {}
     }
     mounts.extend(spec.mounts.iter().map(site_mount));
     HostConfig {
