@@ -90,7 +90,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
         config.machines.iter().map(|machine| (machine.name.clone(), engine(machine, &agent))).collect();
     let workspaces =
         Workspaces::open(config.clone(), ledger.clone(), engines, charter.clone(), audit.clone())?;
-    let door = FrontDoor::new(workspaces, auth, charter, audit.clone(), ledger);
+    let door = FrontDoor::new(workspaces, auth, charter, audit.clone(), ledger).until(stopping.clone());
     let mut inheritance = Inheritance::ask(&config.store.runtime).await?;
     let mut listeners = Listeners::bind(config.clone(), door.clone(), inheritance.as_mut())?;
     let (requests, asked) = mpsc::channel(1);
@@ -161,7 +161,7 @@ impl Owner {
                             return elder.serve_out().await;
                         }
                         Err(owner) => {
-                            self = owner;
+                            self = *owner;
                             continue;
                         }
                     },
@@ -175,11 +175,11 @@ impl Owner {
     }
 
     /// Either the other is the owner, or nothing has changed.
-    async fn hand_over(mut self, mut bequest: Bequest) -> Result<Elder, Self> {
+    async fn hand_over(mut self, mut bequest: Bequest) -> Result<Elder, Box<Self>> {
         tracing::info!(pid = bequest.pid, "a new gateway wants to take over");
         if let Err(e) = bequest.offer(self.listeners.places()).await {
             tracing::warn!("it does not: {}", in_full(&e));
-            return Err(self);
+            return Err(Box::new(self));
         }
         self.listeners.pause().await;
         self.office.close().await;
@@ -200,7 +200,7 @@ impl Owner {
                 }
                 self.office = Office::open(&self.door);
                 self.listeners.accept();
-                Err(self)
+                Err(Box::new(self))
             }
         }
     }
@@ -218,12 +218,12 @@ impl Owner {
     }
 }
 
-fn engine(machine: &Machine, agent: &std::path::Path) -> Arc<dyn Engine> {
+pub(crate) fn engine(machine: &Machine, agent: &std::path::Path) -> Arc<dyn Engine> {
     Arc::new(DockerEngine::new(&machine.engine, agent))
 }
 
 /// Beside our own binary, as cargo and packages put it.
-fn agent_binary() -> Result<PathBuf, AppError> {
+pub(crate) fn agent_binary() -> Result<PathBuf, AppError> {
     let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join(BINARY_NAME)));
     [beside, Some(PathBuf::from(PACKAGED_AGENT))]
         .into_iter()

@@ -71,9 +71,14 @@ fn make_known(terminal: &Terminal, program: &str) -> String {
     pid.to_owned()
 }
 
-/// Back at the prompt of the same shell.
-fn is_known(terminal: &Terminal, pid: &str) {
+/// Ends what is in the foreground. (At its prompt a shell would drop what is typed right behind.)
+fn interrupts(terminal: &Terminal) {
     terminal.keys(&["C-c"]);
+    terminal.shows("^C");
+}
+
+/// At the prompt of the same shell.
+fn is_known(terminal: &Terminal, pid: &str) {
     does(terminal, "echo \"it is $KEPT $$\" again", &format!("it is violet {pid} again"));
 }
 
@@ -97,6 +102,7 @@ fn a_client_that_dies_leaves_its_shell_and_the_next_login_goes_back_to_it() {
     second.shows("printed before");
     second.hides(OFFER);
     goes_on(&cluster);
+    interrupts(&second);
     is_known(&second, &pid);
     does(&second, "stty size | tr ' ' x", "20x90");
     second.resize(100, 25);
@@ -165,6 +171,7 @@ fn a_gateway_that_is_killed_takes_no_shell_along_and_no_screen() {
             let line = back.screen().lines().position(|line| line.contains("STANDS"));
             assert_eq!(line, Some(4), "{}", back.screen());
         } else {
+            interrupts(&back);
             is_known(&back, &pid);
         }
         seen.push((what, back));
@@ -195,6 +202,7 @@ fn a_cut_line_and_a_closed_window_keep_it_too() {
     let back = Terminal::ssh(&cluster, "ada", 110, 30, "");
     back.shows(OFFER);
     back.keys(&["Enter"]);
+    interrupts(&back);
     is_known(&back, &pid);
     // The client's own way out.
     back.keys(&["Enter"]);
@@ -219,6 +227,7 @@ fn a_connection_that_is_dead_and_does_not_know_it_loses_its_shell_to_the_next_lo
     assert!(offer.contains("(its connection does not answer)"), "{offer}");
     back.keys(&["Enter"]);
     back.shows("printed before");
+    interrupts(&back);
     is_known(&back, &pid);
     assert_eq!(shells(&cluster).len(), 1);
 }
@@ -296,6 +305,41 @@ fn the_oldest_at_their_prompt_end_beyond_the_limit_and_never_what_runs() {
     goes_on(&cluster);
     let leaders = cluster.ssh("ada").run("ps -C bash -o args= | grep -c ^-bash").stdout;
     assert_eq!(leaders.trim(), "2", "the others have ended");
+}
+
+#[test]
+fn after_its_time_a_shell_at_its_prompt_ends_and_one_that_works_does_not() {
+    let cluster = cluster(Plan { reservation: "keep_shells_for = \"2s\"", ..Plan::default() });
+    let (busy, idle) = (login(&cluster), login(&cluster));
+    idle.shows("ada@");
+    busy.shows("ada@");
+    busy.line(COUNTS);
+    eventually("it counts", SOON, || (count(&cluster) > 2).then_some(()));
+    busy.kill_client();
+    left(&cluster, 1);
+    idle.kill_client();
+    left(&cluster, 2);
+    let shell = left(&cluster, 1).remove(0);
+    assert!(shell["command"].as_str().unwrap().starts_with("bash -c while"), "{shell}");
+    assert!(shell["left_seconds"].as_u64() >= Some(2), "{shell}");
+    goes_on(&cluster);
+}
+
+#[test]
+fn a_gateway_that_stops_leaves_them_too() {
+    let mut cluster = cluster(Plan::default());
+    let first = login(&cluster);
+    let pid = make_known(&first, "sleep 600");
+    first.shows("sleep 600");
+    assert!(cluster.stop_gateway().success());
+    first.shows("[ssh ended:");
+    cluster.start_gateway();
+    let back = Terminal::ssh(&cluster, "ada", 110, 30, "");
+    back.shows(OFFER);
+    back.keys(&["Enter"]);
+    back.shows("printed before");
+    interrupts(&back);
+    is_known(&back, &pid);
 }
 
 #[test]
@@ -442,7 +486,16 @@ fn a_container_in_which_nothing_happens_is_given_back_and_not_while_somebody_is_
     let port = common::free_port();
     let forward = cluster.ssh("ada").option("-N").option(&format!("-L{port}:localhost:8888")).command("");
     let forward = Running::start(&mut { forward });
-    let stream = eventually("the forward", SOON, || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+    let connect = || std::net::TcpStream::connect(("127.0.0.1", port));
+    eventually("the server answers", SOON, || {
+        use std::io::{Read, Write};
+        let mut stream = connect().ok()?;
+        stream.write_all(b"HEAD / HTTP/1.0\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        answer.contains(" 200 ").then_some(())
+    });
+    let stream = connect().unwrap();
     let began = std::time::Instant::now();
     eventually("longer than the limit", SOON, || {
         assert_eq!(cluster.running().len(), 1, "{}", cluster.log());

@@ -20,6 +20,7 @@ mod listen;
 mod modes;
 mod own_path;
 pub mod pins;
+pub mod probe;
 mod pty;
 mod reaper;
 mod relay;
@@ -31,6 +32,7 @@ mod shells;
 mod spawn;
 mod terminals;
 mod tls;
+pub mod usage;
 mod x11;
 
 pub use run::{RunError, run};

@@ -28,6 +28,8 @@ use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::usage::report::Usage;
+
 /// The protocol's version; a new agent speaks to an older gateway's version or refuses by name.
 pub const VERSION: u8 = 1;
 /// First bytes of every connection: three letters and the gateway's [`VERSION`].
@@ -107,6 +109,8 @@ pub enum Request {
     Attach(Attach),
     /// For how long has nothing happened? Answered with [`Reply::Idle`].
     Idle,
+    /// What does the container use? Answered with [`Reply::Usage`], at once.
+    Usage,
 }
 
 /// Somebody comes back to a shell.
@@ -264,6 +268,8 @@ pub enum Reply {
         /// After how many of them it is time to end; 0 for never.
         limit_ms: u64,
     },
+    /// To [`Request::Usage`].
+    Usage(Box<Usage>),
 }
 
 /// How JupyterLab does in a container.
@@ -405,9 +411,26 @@ pub struct AgentConfig {
     /// Milliseconds without anything happening, after which [`Event::Idle`] is said; never without it.
     #[serde(default)]
     pub idle_ms: Option<u64>,
+    /// The slot's GPUs.
+    #[serde(default)]
+    pub gpus: GpuPlan,
+    /// The mounts that people write to.
+    #[serde(default)]
+    pub stores: Vec<String>,
     /// Serve by TLS on a port, in the place of the socket: the gateway is on another machine.
     #[serde(default)]
     pub tls: Option<AgentTls>,
+}
+
+/// What a slot has of GPUs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuPlan {
+    /// So many.
+    pub count: usize,
+    /// Another slot has some of them too.
+    pub shared: bool,
+    /// Bytes of their memory that should do.
+    pub budget: Option<u64>,
 }
 
 /// Transport `tls`, the agent's side: [`crate::agent::pins`] and [`crate::agent::lanes`].

@@ -30,6 +30,8 @@ struct Table {
 struct Process {
     state: State,
     is_terminal_leader: bool,
+    /// Nobody will ask how it ended.
+    is_forgotten: bool,
 }
 
 #[derive(Debug)]
@@ -49,7 +51,7 @@ impl Reaper {
     pub(super) fn spawn(&self, command: &mut Command, is_terminal_leader: bool) -> io::Result<Child> {
         let mut table = self.table();
         let child = command.spawn()?;
-        let process = Process { state: State::Running(None), is_terminal_leader };
+        let process = Process { state: State::Running(None), is_terminal_leader, is_forgotten: false };
         table.processes.insert(pid_of(&child), process);
         table.spawns += 1;
         self.spawned.notify_all();
@@ -89,7 +91,10 @@ impl Reaper {
         let mut table = self.table();
         if let Some(process) = table.processes.get_mut(&pid) {
             match process.state {
-                State::Running(_) => process.state = State::Running(None),
+                State::Running(_) => {
+                    process.state = State::Running(None);
+                    process.is_forgotten = true;
+                }
                 State::Ended(_) => drop(table.processes.remove(&pid)),
             }
         }
@@ -142,12 +147,13 @@ impl Reaper {
             Ok(WaitStatus::Signaled(_, signal, core)) => Event::Killed { signal: name(signal), core },
             _ => return,
         };
-        match table.processes.get_mut(&pid.as_raw()).map(|p| &mut p.state) {
-            Some(State::Running(Some(stream))) => {
+        match table.processes.get_mut(&pid.as_raw()) {
+            Some(Process { state: State::Running(Some(stream)), .. }) => {
                 tell(stream, &event);
                 table.processes.remove(&pid.as_raw());
             }
-            Some(state) => *state = State::Ended(event),
+            Some(Process { is_forgotten: true, .. }) => drop(table.processes.remove(&pid.as_raw())),
+            Some(process) => process.state = State::Ended(event),
             None => {}
         }
     }

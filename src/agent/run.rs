@@ -22,6 +22,7 @@ use super::serve::{self, Agent};
 use super::shells::Shells;
 use super::terminals::Terminals;
 use super::tls::Port;
+use super::usage::{self, Sampler};
 
 /// Threads wait and copy small things; what is not touched of their stacks costs nothing.
 pub(super) const STACK: usize = 128 * 1024;
@@ -95,6 +96,7 @@ fn start(directory: &Path) -> Result<std::convert::Infallible, RunError> {
         let agent = agent.clone();
         named("idle", move || Idle::watch(&agent, limit))?;
     }
+    usage::start(&agent)?;
     let inner = agent.clone();
     named("door", move || Door::listen(&inner))?;
     if let Some(wanted) = &agent.config.tls {
@@ -107,6 +109,7 @@ fn start(directory: &Path) -> Result<std::convert::Infallible, RunError> {
 impl Agent {
     fn new(config: AgentConfig, user: User) -> Self {
         Self {
+            usage: Sampler::over(&config.stores),
             config,
             user,
             reaper: Reaper::default(),

@@ -24,6 +24,7 @@ use super::reaper::Reaper;
 use super::run::{RunError, STACK};
 use super::shells::{self, Shells};
 use super::terminals::Terminals;
+use super::usage::Sampler;
 use super::{descriptors, dial, listen, pty, spawn};
 
 /// Simultaneous conversations.
@@ -40,6 +41,7 @@ pub(super) struct Agent {
     pub(super) terminals: Terminals,
     pub(super) door: Door,
     pub(super) jupyter: Jupyter,
+    pub(super) usage: Sampler,
     pub(super) accepted: Accepted,
     pub(super) shells: Shells,
     pub(super) idle: Idle,
@@ -156,6 +158,7 @@ fn answer(agent: &Agent, stream: UnixStream, request: Request) {
         Request::Shells => send(Reply::Shells(agent.shells.list(agent))),
         Request::Attach(wanted) => shells::attach(agent, &stream, &wanted),
         Request::Idle => send(agent.idle.state(agent)),
+        Request::Usage => send(Reply::Usage(Box::new(agent.usage.report(&agent.config.gpus)))),
         Request::Stop { grace_ms } => {
             send(Reply::Done);
             agent.end.begin(agent, Why::Stopped, Duration::from_millis(grace_ms));

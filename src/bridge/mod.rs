@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use crate::agent::protocol::{
     Control, Event, FrameError, JupyterState, MAX_FRAME, RefusedKind, Reply, Request, Spawn,
 };
+use crate::agent::usage::report::Usage;
 
 mod conversation;
 mod frames;
@@ -21,6 +22,7 @@ mod listen;
 mod shells;
 mod stream;
 mod tls;
+mod usage;
 
 use conversation::Conversation;
 pub use conversation::Stream;
@@ -288,6 +290,17 @@ pub async fn idle(address: &AgentAddress) -> Result<(Duration, Duration), Bridge
         Reply::Idle { quiet_ms, limit_ms } => {
             Ok((Duration::from_millis(quiet_ms), Duration::from_millis(limit_ms)))
         }
+        other => Err(unexpected(other)),
+    }
+}
+
+/// What does the container use? Bounded, and its words are printable.
+///
+/// # Errors
+/// [`BridgeError`]
+pub async fn usage(address: &AgentAddress) -> Result<Usage, BridgeError> {
+    match request(address, &Request::Usage).await?.1 {
+        Reply::Usage(usage) => Ok(usage::tidied(*usage)),
         other => Err(unexpected(other)),
     }
 }

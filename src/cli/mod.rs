@@ -12,6 +12,8 @@ use crate::config::Config;
 use crate::error_chain::in_full;
 
 mod admin;
+mod doctor;
+mod firewall;
 mod serve;
 mod user;
 
@@ -31,6 +33,10 @@ enum Command {
     Reload(ConfigFile),
     /// Check a configuration file: every problem at once, with its line.
     Check(ConfigFile),
+    /// Ask everything that the configuration names, on every machine, and say what to do about what is wrong.
+    Doctor(doctor::DoctorArguments),
+    /// Print the packet filter's rules for the machines, as a script: what containers may reach.
+    Firewall(ConfigFile),
     /// Make the host keys that are missing and show the fingerprints of all.
     Hostkey(ConfigFile),
     /// Copy the ledger while it is in use: whole or not at all, readable by its owner only.
@@ -66,6 +72,8 @@ pub fn main() -> ExitCode {
         Command::Serve(file) => load(&file.config).and_then(serve::serve),
         Command::Reload(file) => load(&file.config).and_then(|config| serve::reload(&config)),
         Command::Check(file) => load(&file.config).and_then(|config| check(&file.config, &config)),
+        Command::Doctor(arguments) => return doctor::run(&arguments),
+        Command::Firewall(file) => load(&file.config).map(|config| firewall::print(&config)),
         Command::Hostkey(file) => load(&file.config).and_then(|config| host_keys(&config)),
         Command::Backup(BackupArguments { file, target }) => load(&file.config)
             .and_then(|config| Ok(crate::store::backup(&config.store.path, &target)?))

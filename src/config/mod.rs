@@ -44,6 +44,8 @@ pub struct Config {
     pub store: Store,
     /// `[audit]`
     pub audit: Audit,
+    /// `[network]`
+    pub network: Network,
 }
 
 /// `[cluster]`
@@ -279,6 +281,39 @@ pub struct Limits {
     pub shm: Option<u64>,
     /// Processes and threads.
     pub pids: Option<u64>,
+    /// The container's own layer in bytes: what it writes outside of its mounts.
+    pub disk: Option<u64>,
+    /// Its share of GPU memory in bytes: told to programs and watched.
+    pub gpu_memory: Option<u64>,
+}
+
+/// `[network]`: what containers may reach. What they may not is refused by the rules that `clusteria firewall` prints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// Everything that is not private, link-local or the tailnet's.
+    pub internet: bool,
+    /// On top of it.
+    pub allow: Vec<Destination>,
+    /// Whatever else says: this not.
+    pub deny: Vec<Destination>,
+}
+
+/// Somewhere on the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Destination {
+    /// The network's first address.
+    pub address: std::net::Ipv4Addr,
+    /// Its length: 32 for one address.
+    pub prefix: u8,
+    /// TCP and UDP; every protocol without one.
+    pub port: Option<u16>,
+}
+
+impl std::fmt::Display for Destination {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
 }
 
 /// `[[mount]]`

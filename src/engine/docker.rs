@@ -17,12 +17,15 @@ use futures_util::StreamExt;
 use tokio::sync::{Notify, OnceCell};
 use tokio::time::{sleep, timeout};
 
-use super::labels::CLUSTER;
-use super::{AgentPlace, ContainerKey, ContainerSpec, Engine, EngineError, Found, Labels, Progress, Stage};
+use super::labels::{CLUSTER, bridge_name, network_name};
+use super::{
+    AgentPlace, ContainerKey, ContainerSpec, Engine, EngineError, Examination, Found, Labels, Progress, Stage,
+};
 use crate::config::EngineAddress;
 use crate::error_chain::in_full;
 
 mod agent_volume;
+mod examine;
 mod image;
 mod line;
 mod run_files;
@@ -72,8 +75,7 @@ impl DockerEngine {
         if let Some(met) = &*self.met.lock().unwrap_or_else(PoisonError::into_inner) {
             return Ok(met.clone());
         }
-        let docker = line::client(&self.address).map_err(translate)?;
-        let docker = limited(CALL_LIMIT, docker.negotiate_version()).await?;
+        let docker = limited(CALL_LIMIT, line::client(&self.address)).await?;
         let met = Arc::new(Met { docker, network: OnceCell::new(), agent_volume: OnceCell::new() });
         *self.met.lock().unwrap_or_else(PoisonError::into_inner) = Some(met.clone());
         Ok(met)
@@ -100,6 +102,20 @@ impl DockerEngine {
             .unwrap_or_else(|_| Err(EngineError::Unreachable("a container is being removed for ever".into())))
     }
 
+    /// The agent's volume and the cluster's network, made at their first use.
+    async fn surroundings<'m>(
+        &self,
+        met: &'m Met,
+        spec: &ContainerSpec,
+        image: &str,
+    ) -> Result<(&'m str, &'m str), EngineError> {
+        let (docker, cluster) = (&met.docker, &spec.labels.cluster);
+        let volume = || agent_volume::ensure(docker, &self.agent, image, cluster);
+        let volume = met.agent_volume.get_or_try_init(volume).await?;
+        let network = met.network.get_or_try_init(|| ensure_network(docker, cluster)).await?;
+        Ok((volume, network))
+    }
+
     async fn create(
         &self,
         spec: &ContainerSpec,
@@ -109,11 +125,7 @@ impl DockerEngine {
         let docker = &met.docker;
         let image = image::ensure(docker, &spec.image, progress).await?;
         progress(Stage::Creating);
-        let volume = met
-            .agent_volume
-            .get_or_try_init(|| agent_volume::ensure(docker, &self.agent, &image, &spec.labels.cluster))
-            .await?;
-        let network = met.network.get_or_try_init(|| ensure_network(docker, &spec.labels.cluster)).await?;
+        let (volume, network) = self.surroundings(&met, spec, &image).await?;
         let body = spec::body(spec, &image, volume, network);
         let options = CreateContainerOptionsBuilder::default().name(&spec.name).build();
         match limited(START_LIMIT, docker.create_container(Some(options), body)).await {
@@ -236,6 +248,21 @@ impl Engine for DockerEngine {
         image::find(&self.meet().await?.docker, image).await.map(|found| found.is_some())
     }
 
+    async fn examine(&self, cluster: &str, image: &str) -> Result<Examination, EngineError> {
+        examine::examine(&self.meet().await?.docker, cluster, image).await
+    }
+
+    async fn probe(
+        &self,
+        spec: &ContainerSpec,
+        command: Vec<String>,
+        limit: Duration,
+    ) -> Result<String, EngineError> {
+        let met = self.meet().await?;
+        let (volume, network) = self.surroundings(&met, spec, &spec.image).await?;
+        examine::probe(&met.docker, spec, command, limit, volume, network).await
+    }
+
     async fn version(&self) -> Result<String, EngineError> {
         let version = limited(CALL_LIMIT, self.meet().await?.docker.version()).await?;
         Ok(version.version.unwrap_or_else(|| "unknown".into()))
@@ -262,7 +289,7 @@ async fn put_files(
 
 /// One bridge for each cluster, on which containers cannot reach each other.
 async fn ensure_network(docker: &Docker, cluster: &str) -> Result<String, EngineError> {
-    let name = format!("clusteria-{cluster}");
+    let name = network_name(cluster);
     match limited(CALL_LIMIT, docker.inspect_network(&name, None)).await {
         Ok(_) => return Ok(name),
         Err(EngineError::Refused(why)) if why.starts_with("404") => {}
@@ -271,10 +298,11 @@ async fn ensure_network(docker: &Docker, cluster: &str) -> Result<String, Engine
     let request = bollard::models::NetworkCreateRequest {
         name: name.clone(),
         driver: Some("bridge".into()),
-        options: Some(HashMap::from([(
-            "com.docker.network.bridge.enable_icc".to_owned(),
-            "false".to_owned(),
-        )])),
+        options: Some(HashMap::from([
+            ("com.docker.network.bridge.enable_icc".to_owned(), "false".to_owned()),
+            // A name that the packet filter's rules can know.
+            ("com.docker.network.bridge.name".to_owned(), bridge_name(cluster)),
+        ])),
         labels: Some(HashMap::from([(CLUSTER.to_owned(), cluster.to_owned())])),
         ..Default::default()
     };

@@ -81,7 +81,10 @@ fn list(door: &FrontDoor, as_json: bool, lang: Lang) -> String {
     let now = Timestamp::now();
     let (view, held) =
         door.workspaces.desk().read(|book| (book.view(now), book.held().cloned().collect::<Vec<_>>()));
+    let seen = door.workspaces.usage().picture();
     if as_json {
+        let mut machines = json!(view.machines);
+        super::usage::add_to_slots(&mut machines, &seen, true);
         let reservation = |r: &Reservation| {
             let mut facts = facts(r, now);
             if let Some(facts) = facts.as_object_mut() {
@@ -90,10 +93,10 @@ fn list(door: &FrontDoor, as_json: bool, lang: Lang) -> String {
             facts
         };
         let held: Vec<_> = held.iter().map(reservation).collect();
-        return json!({ "now": now, "machines": view.machines, "reservations": held, "queue": view.queue })
+        return json!({ "now": now, "machines": machines, "reservations": held, "queue": view.queue })
             .to_string();
     }
-    let mut lines = vec![super::machine_lines(&view, lang).join("\n"), String::new()];
+    let mut lines = vec![super::machine_lines(&view, &seen, lang).join("\n"), String::new()];
     let line = |r: &Reservation| {
         let state = match r.state {
             State::Starting => "starting",

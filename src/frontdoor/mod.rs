@@ -1,24 +1,30 @@
 //! The front-door commands: the same words over SSH (`ssh HOST clusteria status`) and inside containers.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
 use crate::auth::{Authenticator, Identity};
 use crate::charter::Charter;
 use crate::handover::Asked;
+use crate::languages::Languages;
+use crate::menu::Board;
 use crate::reservation::view::{ClusterView, SlotState};
-use crate::reservation::{Cause, Refusal, Reservation, Target, UserName};
+use crate::reservation::{Cause, Refusal, Reservation, SlotId, Target, UserName};
 use crate::store::Ledger;
 use crate::text::agent::Notice;
 use crate::text::door::{Door, slot_state};
 use crate::text::refusal::Refused;
 use crate::text::session::{Line, moment};
+use crate::text::usage::brief;
 use crate::text::{Lang, Say, printable};
+use crate::workspace::usage::Seen;
 use crate::workspace::{Container, Workspaces};
 
 pub mod admin;
@@ -30,6 +36,7 @@ pub mod local;
 mod own;
 pub mod queue;
 mod shells;
+pub(crate) mod usage;
 mod words;
 
 pub use admin_words::{AdminCommand, UserCommand, Whom, moment as moment_of};
@@ -50,6 +57,12 @@ pub struct FrontDoor {
     pub audit: Audit,
     /// People.
     pub ledger: Ledger,
+    /// Who has chosen which language.
+    pub languages: Languages,
+    /// Where all menus look.
+    pub board: Board,
+    /// The gateway stops: who is at a menu must have their terminal back.
+    pub stopping: CancellationToken,
     begun: own::Begun,
 }
 
@@ -63,7 +76,26 @@ impl FrontDoor {
         audit: Audit,
         ledger: Ledger,
     ) -> Self {
-        Self { workspaces, auth, charter, audit, ledger, begun: own::Begun::default() }
+        let (languages, board, begun) = (Languages::open(&ledger), Board::default(), own::Begun::default());
+        Self {
+            workspaces,
+            auth,
+            charter,
+            audit,
+            ledger,
+            languages,
+            board,
+            stopping: CancellationToken::new(),
+            begun,
+        }
+    }
+}
+
+impl FrontDoor {
+    /// Until this token says that the gateway stops.
+    #[must_use]
+    pub fn until(self, stopping: CancellationToken) -> Self {
+        Self { stopping, ..self }
     }
 }
 
@@ -224,7 +256,8 @@ async fn status(workspaces: &Workspaces, user: &UserName, as_json: bool, lang: L
             Some(r) => {
                 let facts = jupyter::add_facts(workspaces, &r, facts(&r, now)).await;
                 let facts = shells::add_facts(workspaces, &r, facts).await;
-                Some(idle::add_facts(workspaces, &r, facts).await)
+                let facts = idle::add_facts(workspaces, &r, facts).await;
+                Some(usage::add_facts(workspaces, &r, facts).await)
             }
             None => None,
         };
@@ -242,6 +275,7 @@ async fn status(workspaces: &Workspaces, user: &UserName, as_json: bool, lang: L
             lines.extend(ends_soon(workspaces, &r, now, lang));
             lines.extend(jupyter::lines(workspaces, &r, lang).await);
             lines.extend(shells::lines(workspaces, &r, lang).await);
+            lines.extend(usage::lines(workspaces, &r, lang).await);
             lines.join("\n")
         }
         None => {
@@ -269,13 +303,18 @@ pub fn ends_soon(workspaces: &Workspaces, r: &Reservation, now: Timestamp, lang:
 
 fn machines(workspaces: &Workspaces, as_json: bool, lang: Lang) -> Answer {
     let view = workspaces.desk().read(|book| book.view(Timestamp::now()));
+    let seen = workspaces.usage().picture();
     if as_json {
-        return Answer::out(serde_json::to_string(&view).unwrap_or_default());
+        let mut view = json!(view);
+        if let Some(machines) = view.get_mut("machines") {
+            usage::add_to_slots(machines, &seen, false);
+        }
+        return Answer::out(view.to_string());
     }
-    Answer::out(machine_lines(&view, lang).join("\n"))
+    Answer::out(machine_lines(&view, &seen, lang).join("\n"))
 }
 
-fn machine_lines(view: &ClusterView, lang: Lang) -> Vec<String> {
+fn machine_lines(view: &ClusterView, seen: &BTreeMap<SlotId, Seen>, lang: Lang) -> Vec<String> {
     let mut lines = Vec::new();
     for machine in &view.machines {
         let label = machine.label.as_deref().map(|l| format!("  {}", printable(l))).unwrap_or_default();
@@ -287,7 +326,10 @@ fn machine_lines(view: &ClusterView, lang: Lang) -> Vec<String> {
         };
         lines.push(format!("{:<10} {free}{label}", machine.name));
         for slot in &machine.slots {
-            lines.push(format!("  {:<10} {}", slot.id, slot_state(&slot.state, view.now, lang)));
+            let used =
+                seen.get(&slot.id).map(|seen| brief(&seen.usage, lang)).filter(|words| !words.is_empty());
+            let used = used.map(|words| format!(" · {words}")).unwrap_or_default();
+            lines.push(format!("  {:<10} {}{used}", slot.id, slot_state(&slot.state, view.now, lang)));
         }
     }
     lines

@@ -77,6 +77,17 @@ pub enum Refusal {
         /// Why (from outside: escape before showing).
         detail: String,
     },
+    /// The container started, but not all of the slot's GPUs are in it.
+    GpusMissing {
+        /// Where.
+        slot: SlotId,
+        /// So many should be there.
+        wanted: usize,
+        /// So many are.
+        found: usize,
+        /// What nvidia-smi says (from outside: escape before showing).
+        detail: String,
+    },
     /// It was ended before it had started.
     Cancelled,
     /// The ledger cannot be written.

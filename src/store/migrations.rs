@@ -85,6 +85,10 @@ const STEPS: &[&str] = &[
     -- life of the machine.
     CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), boot TEXT NOT NULL, offset_ms INTEGER NOT NULL) STRICT;
 ",
+    "
+    -- The language they have chosen, en or fr; without one their terminal says it.
+    ALTER TABLE users ADD COLUMN lang TEXT;
+",
 ];
 
 pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {

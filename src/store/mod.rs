@@ -13,6 +13,8 @@ mod backup;
 mod clock;
 mod health;
 mod history;
+mod inspect;
+mod languages;
 mod migrations;
 mod queue;
 mod reservation_password;
@@ -21,7 +23,7 @@ mod tests;
 mod users;
 
 pub use backup::{BackupError, backup};
-
+pub use inspect::quick_check;
 pub use users::{KeyRecord, Origin, UserRecord};
 
 /// Why the ledger could not be read or written.

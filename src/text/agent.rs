@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use super::usage::alarm;
 use super::{Lang, Say, span};
+use crate::agent::usage::alarm::Alarm;
 
 /// A notice.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub enum Notice<'a> {
         /// Where.
         slot: &'a str,
     },
+    /// Something of what the container uses.
+    Alarm(&'a Alarm),
     /// `clusteria …` inside the container found no gateway.
     GatewayUnreachable,
 }
@@ -64,6 +68,7 @@ impl Say for Notice<'_> {
             Self::Released { slot } => {
                 lang.pick(format!("{slot} is being ended"), format!("{slot} est en cours d'arrêt"))
             }
+            Self::Alarm(alarm) => self::alarm(alarm, lang),
             Self::GatewayUnreachable => lang.pick(
                 "clusteria: the gateway cannot be reached now; your container goes on. Try again later".into(),
                 "clusteria : la passerelle est injoignable pour l'instant ; votre conteneur continue. Réessayez plus tard".into(),

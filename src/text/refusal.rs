@@ -112,6 +112,14 @@ impl Say for Refused<'_> {
                     format!("Le conteneur sur {slot} n'a pas pu démarrer : {detail}. La place est de nouveau libre ; essayez-en une autre et prévenez l'administrateur"),
                 )
             }
+            Refusal::GpusMissing { slot, wanted, found, detail } => {
+                let detail = printable(detail);
+                let detail = if detail.is_empty() { detail } else { format!(" ({detail})") };
+                lang.pick(
+                    format!("{slot}: {found} of {wanted} GPUs answer{detail}. The slot is free again; try another, and tell your administrator"),
+                    format!("{slot} : {found} GPU sur {wanted} répondent{detail}. La place est de nouveau libre ; essayez-en une autre et prévenez l'administrateur"),
+                )
+            }
             Refusal::Cancelled => lang.pick(
                 "The reservation was ended before its container had started".into(),
                 "La réservation a pris fin avant le démarrage de son conteneur".into(),

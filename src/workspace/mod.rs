@@ -40,6 +40,7 @@ mod reconcile;
 mod role;
 #[cfg(test)]
 mod tests;
+pub mod usage;
 
 use role::{Flag, Role, Roles};
 
@@ -71,6 +72,7 @@ struct Inner {
     saved_queue: Mutex<Option<u64>>,
     /// How the clocks stood to each other when the ledger's deadlines were right.
     saved_offset: Mutex<Option<SignedDuration>>,
+    usage: usage::Board,
     /// Starts that another gateway's process carries out, and which.
     elsewhere: Mutex<HashMap<ReservationId, u32>>,
     /// Watchers, ends and all else that the next gateway can begin anew.
@@ -129,6 +131,7 @@ impl Workspaces {
             engines,
             starts: Mutex::default(),
             unsaved: Mutex::default(),
+            usage: usage::Board::default(),
             elsewhere: Mutex::default(),
             saved_queue: Mutex::default(),
             saved_offset: Mutex::default(),
@@ -145,6 +148,12 @@ impl Workspaces {
     #[must_use]
     pub fn desk(&self) -> &Arc<Desk> {
         &self.inner.desk
+    }
+
+    /// What every container uses.
+    #[must_use]
+    pub fn usage(&self) -> &usage::Board {
+        &self.inner.usage
     }
 
     /// The configuration.
@@ -268,6 +277,7 @@ impl Inner {
         }
         self.spawn(reap::reap(self.clone()));
         self.spawn(keep::keep(self.clone()));
+        self.spawn(usage::keep(self.clone()));
     }
 
     fn lease_of(self: &Arc<Self>, reservation: Reservation) -> Lease {
@@ -326,8 +336,7 @@ impl Inner {
     /// The container is gone: frees the slot and writes history.
     async fn finish(self: &Arc<Self>, id: &ReservationId, reason: EndReason, detail: Option<String>) {
         let ended = loop {
-            let finish =
-                || self.desk.change(|book| book.finish(id, reason, detail.clone(), Timestamp::now()));
+            let finish = || self.desk.change(|book| book.finish(id, reason, detail.clone(), clock::wall()));
             match self.roles.as_owner(finish) {
                 Ok(ended) => break ended,
                 Err(Role::Elder(heir)) => return heir.tell(id, Fate::Ended { reason, detail }).await,

@@ -7,13 +7,12 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::lease::{Container, Lease, Start};
 use super::role::Role;
-use super::{Inner, close};
+use super::{Inner, close, usage};
 use crate::agent::protocol::{Account, AgentConfig, CONFIG_NAME, FAILURE_NAME};
 use crate::audit::Event;
 use crate::auth::{Identity, ReservationPassword};
@@ -113,7 +112,9 @@ async fn conclude(inner: &Inner, id: &ReservationId, runs: bool) -> bool {
             Err(Role::Elder(heir)) => {
                 conclude();
                 if active {
-                    heir.tell(id, Fate::Active).await;
+                    // Who waits here need not wait for that.
+                    let id = id.clone();
+                    inner.kept.spawn(async move { heir.tell(&id, Fate::Active).await });
                 }
                 return active;
             }
@@ -125,6 +126,9 @@ async fn conclude(inner: &Inner, id: &ReservationId, runs: bool) -> bool {
 fn detail_of(refusal: &Refusal) -> String {
     match refusal {
         Refusal::StartFailed { detail, .. } | Refusal::LedgerFailed { detail } => detail.clone(),
+        Refusal::GpusMissing { wanted, found, detail, .. } => {
+            format!("{found} of {wanted} GPUs answer: {detail}")
+        }
         other => format!("{other:?}"),
     }
 }
@@ -155,6 +159,10 @@ async fn start(inner: &Inner, opening: &Opening, told: &watch::Sender<Start>) ->
         remove_started(engine.as_ref(), &spec).await;
         return Err(failed(e));
     }
+    if let Err(refusal) = usage::check_gpus(inner, reservation).await {
+        remove_started(engine.as_ref(), &spec).await;
+        return Err(refusal);
+    }
     Ok(())
 }
 
@@ -183,6 +191,9 @@ fn spec(inner: &Inner, reservation: &Reservation, slot: &Slot, agent: AgentPlace
     let mut env: BTreeMap<String, String> = config.container.env.iter().cloned().collect();
     // The polite default: take GPU memory as it is needed, not all at once.
     env.entry("TF_FORCE_GPU_ALLOW_GROWTH".into()).or_insert_with(|| "true".into());
+    if let Some(share) = slot.limits.gpu_memory {
+        env.insert("CLUSTERIA_GPU_MEMORY".into(), share.to_string());
+    }
     ContainerSpec {
         name: container_name(&config.cluster.name, &reservation.slot),
         labels: Labels {
@@ -216,7 +227,7 @@ fn agent_config(inner: &Inner, opening: &Opening, password: Option<String>) -> A
             gid: who.uid(),
             shell: config.container.shell.clone(),
         },
-        lifetime_ms: milliseconds(reservation.left(Timestamp::now())),
+        lifetime_ms: milliseconds(reservation.left(super::clock::wall())),
         warnings_ms: config.reservation.warnings.iter().copied().map(milliseconds).collect(),
         grace_ms: milliseconds(config.reservation.grace),
         jupyter: config.container.jupyter,
@@ -227,6 +238,8 @@ fn agent_config(inner: &Inner, opening: &Opening, password: Option<String>) -> A
         tls: inner
             .published(&reservation.slot)
             .and_then(|_| inner.agent_keys.as_ref()?.agent(&reservation.id)),
+        gpus: usage::gpu_plan(config, &reservation.slot),
+        stores: config.mounts.iter().filter(|m| !m.read_only).map(|m| m.target.clone()).collect(),
     }
 }
 

@@ -4,10 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::time::sleep;
 
-use super::Inner;
+use super::{Inner, clock};
 use crate::reservation::EndReason;
 
 /// Looks again at least this often, because wall clocks get set.
@@ -18,7 +17,7 @@ pub(super) async fn reap(inner: Arc<Inner>) {
     while !inner.stopping.is_cancelled() {
         // First: a wall clock that was set makes nothing due.
         inner.watch_clock();
-        for due in inner.desk.read(|book| book.due(Timestamp::now())) {
+        for due in inner.desk.read(|book| book.due(clock::wall())) {
             inner.end(&due.id, EndReason::Expired);
         }
         inner.settle_queue();
@@ -32,6 +31,6 @@ pub(super) async fn reap(inner: Arc<Inner>) {
 
 fn until_next(inner: &Inner) -> Duration {
     let next = inner.desk.read(|book| [book.next_deadline(), book.queue().next_end()]);
-    let left = next.into_iter().flatten().min().map(|deadline| deadline.duration_since(Timestamp::now()));
+    let left = next.into_iter().flatten().min().map(|deadline| deadline.duration_since(clock::wall()));
     left.map_or(LONGEST_SLEEP, |left| Duration::try_from(left).unwrap_or_default().min(LONGEST_SLEEP))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use super::{Inner, close};
+use super::{Inner, clock, close};
 use crate::agent::protocol::{AgentConfig, CONFIG_NAME};
 use crate::engine::labels::container_name;
 use crate::engine::{Engine, EngineError, Found, Labels};
@@ -153,7 +153,7 @@ impl Inner {
             id: labels.reservation.clone(),
             user: labels.user.clone(),
             slot: labels.slot.clone(),
-            started: jiff::Timestamp::now(),
+            started: clock::wall(),
             deadline: labels.deadline,
             state: State::Active,
         };
@@ -222,7 +222,7 @@ impl Inner {
 
 /// A container that went without our doing: at its deadline by its agent, else for a reason of its own.
 pub(super) fn lost(reservation: &Reservation) -> Ended {
-    let now = jiff::Timestamp::now();
+    let now = clock::wall();
     // The agent counts on another clock: a little early is still the deadline.
     let expired = reservation.left(now) < Duration::from_secs(2);
     Ended {

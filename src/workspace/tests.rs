@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::engine::labels::container_name;
-use crate::engine::{ContainerKey, ContainerSpec, EngineError, Found, Labels, Progress};
+use crate::engine::{ContainerKey, ContainerSpec, EngineError, Examination, Found, Labels, Progress};
 
 /// An engine as a list of containers by name.
 #[derive(Default)]
@@ -78,6 +78,19 @@ impl Engine for Fake {
 
     async fn has_image(&self, _image: &str) -> Result<bool, EngineError> {
         Ok(true)
+    }
+
+    async fn examine(&self, _cluster: &str, _image: &str) -> Result<Examination, EngineError> {
+        Err(EngineError::Refused("a fake has nothing to look at".into()))
+    }
+
+    async fn probe(
+        &self,
+        _spec: &ContainerSpec,
+        _command: Vec<String>,
+        _limit: std::time::Duration,
+    ) -> Result<String, EngineError> {
+        Err(EngineError::Refused("a fake runs nothing".into()))
     }
 
     async fn version(&self) -> Result<String, EngineError> {

@@ -11,6 +11,10 @@ pub enum Takes {
     Nothing,
     /// Connections, whoever's they are; reservations go on.
     Connections,
+    /// Connections into the containers of a machine; reservations go on.
+    Path(String),
+    /// Containers of a machine that had only just been started.
+    Young(String),
     /// The containers of a machine, and what is connected to them.
     Machine(String),
     /// One reservation.
@@ -34,7 +38,7 @@ pub trait Fault: Send {
 pub fn draw(random: &mut Random, world: &World, only: &[String]) -> Box<dyn Fault> {
     loop {
         let machine = format!("gpu{}", 1 + random.below(3));
-        let fault: Box<dyn Fault> = match random.below(8) {
+        let fault: Box<dyn Fault> = match random.below(9) {
             0 => Box::new(KillGateway),
             1 => Box::new(KillEngine(machine)),
             2 => Box::new(FreezeEngine(machine)),
@@ -42,6 +46,7 @@ pub fn draw(random: &mut Random, world: &World, only: &[String]) -> Box<dyn Faul
             4 => Box::new(PowerOff(machine)),
             5 => Box::new(DiskFull),
             6 => Box::new(KillAgent::draw(random, world)),
+            7 => Box::new(ClockStep(*random.pick(&[-3600, -45, 45, 7200]))),
             _ => Box::new(Upgrade),
         };
         let name = fault.name();
@@ -75,7 +80,8 @@ impl Fault for KillGateway {
     }
 }
 
-/// SIGKILL of an engine; containers run on (live-restore), and so do sessions in them.
+/// SIGKILL of an engine; containers run on (live-restore), and so do sessions in them. Only what was started in the last
+/// moments may be lost: a Docker Engine 20.10 that returns then finds a "dead shim" and removes the container.
 struct KillEngine(String);
 
 impl Fault for KillEngine {
@@ -89,7 +95,7 @@ impl Fault for KillEngine {
         world.machine(&self.0).start_engine();
     }
     fn takes(&self) -> Takes {
-        Takes::Nothing
+        Takes::Young(self.0.clone())
     }
     fn place(&self) -> String {
         self.0.clone()
@@ -117,7 +123,7 @@ impl Fault for FreezeEngine {
     }
 }
 
-/// The network cable of a machine.
+/// The network cable of a machine. (gpu1 shares this host with the gateway: nothing of it goes over the network.)
 struct CutLink(String);
 
 impl Fault for CutLink {
@@ -131,7 +137,7 @@ impl Fault for CutLink {
         world.machine(&self.0).join();
     }
     fn takes(&self) -> Takes {
-        Takes::Nothing
+        Takes::Path(self.0.clone())
     }
     fn place(&self) -> String {
         self.0.clone()
@@ -204,7 +210,7 @@ impl Fault for KillAgent {
     fn inject(&mut self, world: &World) {
         let Some(container) = &self.0 else { return };
         let mut docker = std::process::Command::new("docker");
-        docker.args(["-H", &world.machine(&container.machine).unix(), "kill", &container.name]);
+        docker.args(["-H", &world.machine(&container.machine).unix(), "kill", &container.id]);
         let _ = docker.output().unwrap();
     }
     fn heal(&mut self, _: &World) {}
@@ -213,6 +219,43 @@ impl Fault for KillAgent {
     }
     fn place(&self) -> String {
         self.0.as_ref().map_or(String::new(), |container| container.machine.clone())
+    }
+}
+
+/// The gateway's wall clock is set, and set right again. Debug builds read what to add from a file: the machine's own
+/// clock is everybody's.
+struct ClockStep(i64);
+
+impl ClockStep {
+    fn set(world: &World, seconds: i64) {
+        let cluster = world.cluster.lock().unwrap();
+        let steps = || cluster.log().matches("the wall clock was set by").count();
+        let before = steps();
+        // Aside and renamed: never read half.
+        std::fs::write(cluster.path("clock.new"), seconds.to_string()).unwrap();
+        std::fs::rename(cluster.path("clock.new"), cluster.path("clock")).unwrap();
+        eventually("the gateway has seen it", SOON, || (steps() > before).then_some(()));
+    }
+}
+
+impl Fault for ClockStep {
+    fn name(&self) -> String {
+        format!("clock set by {} s", self.0)
+    }
+    fn inject(&mut self, world: &World) {
+        Self::set(world, self.0);
+    }
+    fn heal(&mut self, world: &World) {
+        Self::set(world, 0);
+    }
+    fn takes(&self) -> Takes {
+        Takes::Nothing
+    }
+    fn place(&self) -> String {
+        "gateway".into()
+    }
+    fn heals_in_turn(&self) -> u8 {
+        1
     }
 }
 
@@ -240,7 +283,7 @@ impl Fault for Upgrade {
             let count = |words: &str| log.matches(words).count();
             let ended =
                 count("taken over from the gateway that ran") + count("this gateway goes on as before");
-            (ended >= count("a new gateway starts and is to take over")).then(|| drop(cluster.owner_pid()))
+            (ended >= count("a new gateway starts and is to take over")).then(|| cluster.owner_pid())
         };
         eventually("the upgrade has come to an end", SOON, settled);
     }

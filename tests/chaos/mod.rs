@@ -60,7 +60,7 @@ pub fn run(seed: u64, faults: usize) {
 /// Without the machine's name.
 fn kind_of(name: &str) -> String {
     let words =
-        name.split(' ').filter(|word| !word.contains("gpu") && !word.chars().all(|c| "123/".contains(c)));
+        name.split(' ').filter(|word| !word.contains("gpu") && !word.contains(|c: char| c.is_ascii_digit()));
     words.collect::<Vec<_>>().join(" ")
 }
 

@@ -97,8 +97,6 @@ pub struct Cluster {
     pub name: String,
     pub folder: tempfile::TempDir,
     pub port: u16,
-    /// For the gateway's own environment.
-    pub environment: Vec<(String, String)>,
     gateway: Option<Child>,
     /// Gateways that took over from it, oldest first.
     heirs: Mutex<Vec<u32>>,
@@ -189,6 +187,7 @@ impl Cluster {
         let mut child = Command::new(GATEWAY)
             .args(["serve", "-c"])
             .arg(self.config())
+            .env("CLUSTERIA_TEST_CLOCK", self.path("clock"))
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())

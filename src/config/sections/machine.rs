@@ -24,7 +24,7 @@ pub(super) const TLS: Section =
 pub(super) const SLOT: Section = Section {
     title: "[[machine.slot]]",
     key: "slot",
-    keys: &["gpus", "memory", "cpus", "shm", "pids"],
+    keys: &["gpus", "memory", "cpus", "shm", "pids", "disk", "gpu_memory"],
     later: &[],
 };
 
@@ -242,6 +242,8 @@ fn filled(written: Limits, defaults: &Limits) -> Limits {
         cpus: written.cpus.or(defaults.cpus),
         shm: written.shm.or(defaults.shm),
         pids: written.pids.or(defaults.pids),
+        disk: written.disk.or(defaults.disk),
+        gpu_memory: written.gpu_memory.or(defaults.gpu_memory),
     }
 }
 

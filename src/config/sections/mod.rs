@@ -9,6 +9,7 @@ mod image;
 mod ldap;
 mod machine;
 mod mount;
+mod network;
 mod reservation;
 mod ssh;
 mod store;
@@ -25,12 +26,23 @@ use super::table::{Section, Table};
 pub(super) const ROOT: Section = Section {
     title: "",
     key: "",
-    keys: &["cluster", "ssh", "auth", "reservation", "container", "mount", "machine", "store", "audit"],
+    keys: &[
+        "cluster",
+        "ssh",
+        "auth",
+        "reservation",
+        "container",
+        "mount",
+        "machine",
+        "store",
+        "audit",
+        "network",
+    ],
     later: &["web", "metrics"],
 };
 
 /// Every section with keys of its own.
-pub(super) const SECTIONS: [&Section; 17] = [
+pub(super) const SECTIONS: [&Section; 18] = [
     &cluster::CLUSTER,
     &ssh::SSH,
     &ssh::LISTEN,
@@ -48,6 +60,7 @@ pub(super) const SECTIONS: [&Section; 17] = [
     &machine::TLS,
     &store::STORE,
     &audit::AUDIT,
+    &network::NETWORK,
 ];
 
 /// The section that has this key.
@@ -63,9 +76,10 @@ pub(super) fn config(root: &mut Table<'_, '_>, folder: &Path) -> Config {
     let container = root.section(&container::CONTAINER, container::container);
     let store = root.section(&store::STORE, |table| store::store(table, folder));
     let audit = root.section(&audit::AUDIT, |table| audit::audit(table, folder));
+    let network = root.section(&network::NETWORK, network::network);
     let machines = machine::machines(root, &container.limits, folder);
     let ssh = root.section(&ssh::SSH, |table| ssh::ssh(table, folder, &machines));
     let private = mount::private_paths(&ssh, &store, &machines);
     let mounts = mount::mounts(root, &private);
-    Config { cluster, ssh, auth, reservation, container, mounts, machines, store, audit }
+    Config { cluster, ssh, auth, reservation, container, mounts, machines, store, audit, network }
 }

@@ -33,13 +33,14 @@ pub(super) fn body(spec: &ContainerSpec, image: &str, volume: &str, network: &st
 }
 
 fn host_config(spec: &ContainerSpec, volume: &str, network: &str) -> HostConfig {
-    let Limits { memory, cpus, shm, pids } = spec.limits;
+    let Limits { memory, cpus, shm, pids, disk, .. } = spec.limits;
     let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     let mut mounts = vec![agent_binary(volume)];
     let mut port_bindings = None;
     match &spec.agent {
         AgentPlace::Shared { run_dir } => mounts.push(bind(&run_dir.to_string_lossy(), RUN_DIR, false)),
         AgentPlace::Published { address, .. } => port_bindings = Some(published(address)),
+        AgentPlace::Nowhere => {}
     }
     mounts.extend(spec.mounts.iter().map(site_mount));
     HostConfig {
@@ -59,6 +60,7 @@ fn host_config(spec: &ContainerSpec, volume: &str, network: &str) -> HostConfig 
         shm_size: shm.map(signed),
         pids_limit: pids.map(signed),
         device_requests: device_requests(&spec.gpus),
+        storage_opt: disk.map(|bytes| HashMap::from([("size".to_owned(), bytes.to_string())])),
         mounts: Some(mounts),
         port_bindings,
         ..Default::default()

@@ -1,21 +1,18 @@
 """Each framework finds its CUDA libraries, the way it looks for them itself; no GPU is needed.
 
-Torch's are what its own libraries were linked with: they are loaded when it is imported, and what is mapped then is what
-it uses. TensorFlow opens its own by name when it first looks for a GPU: the same names are opened here from the same
-place, so that the same RUNPATH and the same loader's cache decide. Both must end at the same files.
+Torch's are what its own libraries were linked with: they are loaded when it is imported. TensorFlow opens its own by name
+when it first looks for a GPU: it does, since a stand-in for the driver (standin_cuda.c, in LD_LIBRARY_PATH) shows it one. What
+is mapped then is what each uses, and must be the same files. What is opened later only is opened here by the same name.
 """
 import ctypes
 import os
-import re
 import subprocess
 import sys
 
-# What TensorFlow 2.14 opens (its dso_loader: TensorRT is optional, libcuda.so.1 is the driver's).
-TENSORFLOW = {
-    "libcudart.so.11.0": "runtime", "libcublas.so.11": "BLAS", "libcublasLt.so.11": "BLAS", "libcufft.so.10": "FFT",
-    "libcurand.so.10": "random", "libcusolver.so.11": "solver", "libcusparse.so.11": "sparse", "libcudnn.so.8": "cuDNN",
-    "libcupti.so.11.8": "profiler", "libnccl.so.2": "several GPUs",
-}
+TENSORFLOW = ["libcudart.so.11.0", "libcublas.so.11", "libcublasLt.so.11", "libcufft.so.10", "libcusolver.so.11",
+              "libcusparse.so.11", "libcudnn.so.8"]
+# Once random numbers, several GPUs or the profiler are asked for.
+TENSORFLOW_LATER = ["libcurand.so.10", "libnccl.so.2", "libcupti.so.11.8"]
 TORCH = ["libcudart.so.11.0", "libcublas.so.11", "libcublasLt.so.11", "libcufft.so.10", "libcurand.so.10",
          "libcusparse.so.11", "libcudnn.so.8", "libnccl.so.2", "libnvToolsExt.so.1", "libcupti.so.11.7"]
 # cuDNN opens its parts itself, and Torch these two when they are first needed.
@@ -46,25 +43,18 @@ def torch_side():
 
 
 def tensorflow_side():
-    """From a library that has the RUNPATH of TensorFlow's own, which is what dlopen goes by."""
-    import importlib.util
-
-    folder = importlib.util.find_spec("tensorflow").submodule_search_locations[0]
-    framework = os.path.join(folder, "libtensorflow_framework.so.2")
-    ctypes.CDLL(framework, ctypes.RTLD_GLOBAL)
-    runpath = re.search(r"RUNPATH.*\[(.*)\]", subprocess.run(
-        ["readelf", "-d", framework], capture_output=True, text=True, check=True).stdout).group(1)
-    places = [place.replace("$ORIGIN", folder) for place in runpath.split(":")]
-    found = {}
-    for name in TENSORFLOW:
-        first = next((p for p in (os.path.join(place, name) for place in places) if os.path.exists(p)), name)
-        ctypes.CDLL(first)
-        found[name] = mapped(name)
-        assert found[name], f"TensorFlow would not find {name}"
     import tensorflow as tf
 
     build = tf.sysconfig.get_build_info()
-    assert build["is_cuda_build"] and build["cuda_version"] == "11.8", build
+    assert build["is_cuda_build"] and build["cuda_version"] == "11.8" and build["cudnn_version"] == "8", build
+    assert len(tf.config.list_physical_devices("GPU")) == 1, "TensorFlow does not see the stand-in"
+    found = {}
+    for name in TENSORFLOW:
+        found[name] = mapped(name)
+        assert found[name], f"TensorFlow has looked for its libraries, and {name} is not there"
+    for name in TENSORFLOW_LATER:
+        ctypes.CDLL(name)
+        found[name] = mapped(name)
     return found
 
 
@@ -91,7 +81,7 @@ def main():
         said = subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout
         missing |= {line.split()[0] for line in said.splitlines() if "not found" in line}
     assert missing <= {"libcuda.so.1", "libnvidia-ml.so.1"}, missing
-    print(f"{len(cuda)} libraries in the loader's cache need nothing more than {', '.join(sorted(missing)) or 'nothing'}")
+    print(f"all {len(cuda)} libraries of NVIDIA's packages have what they were linked with")
     assert os.access("/usr/local/cuda-11.8/nvvm/libdevice/libdevice.10.bc", os.R_OK)
     assert "release 11.8" in subprocess.run(["ptxas", "--version"], capture_output=True, text=True, check=True).stdout
 
