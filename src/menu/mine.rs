@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::gauges::Gauge;
 use super::keys::Key;
 use super::model::{Action, Ask, Model, Place};
 use super::update::{scroll, step};
@@ -43,17 +44,6 @@ pub struct Facts {
     pub gauges: Vec<Gauge>,
 }
 
-/// How much of something is used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gauge {
-    /// Of what: text from outside.
-    pub name: String,
-    /// Out of 100.
-    pub percent: u8,
-    /// In words, such as `3.1 of 10 GB`: text from outside.
-    pub words: String,
-}
-
 /// The reservation that is the reader's, as the picture has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mine<'a> {
@@ -81,6 +71,12 @@ impl Model {
     #[must_use]
     pub fn is_at_mine(&self) -> bool {
         matches!(self.place, Place::Mine | Place::Ways | Place::Card(_))
+    }
+
+    /// Are slots shown?
+    #[must_use]
+    pub fn is_at_slots(&self) -> bool {
+        matches!(self.place, Place::Slots(_))
     }
 
     /// Does a start go on, so that the seconds count?

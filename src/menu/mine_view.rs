@@ -3,8 +3,9 @@
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
+use super::gauges::Gauge;
 use super::lists::mark;
-use super::mine::{Doing, Gauge};
+use super::mine::Doing;
 use super::model::{Ask, Model};
 use super::sheet::Sheet;
 use super::steps::Steps;

@@ -25,6 +25,7 @@ mod backend;
 mod charter;
 mod face;
 mod filter;
+mod gauges;
 mod help;
 mod keys;
 mod lists;
@@ -47,8 +48,9 @@ mod tests;
 
 pub use charter::{CharterPage, Turn};
 pub use face::Face;
+pub use gauges::Gauge;
 pub use keys::{Key, KeyDecoder};
-pub use mine::{Facts, Gauge};
+pub use mine::Facts;
 pub use model::{Action, Event, Model};
 pub use palette::Palette;
 pub use picture::{Board, Picture};

@@ -1,5 +1,7 @@
 //! What the menu knows and where its reader stands.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::filter::Filter;
@@ -47,6 +49,8 @@ pub enum Event {
     Keys(Vec<KeyRecord>),
     /// What the reader's container says of itself.
     Facts(Facts),
+    /// What is used in each slot, in a few words.
+    Uses(BTreeMap<SlotId, String>),
 }
 
 /// What the connection is asked to do.
@@ -132,6 +136,8 @@ pub struct Model {
     pub(super) slot: Option<SlotId>,
     pub(super) doing: Doing,
     pub(super) facts: Facts,
+    /// What is used in each slot, in a few words.
+    pub(super) uses: BTreeMap<SlotId, String>,
     /// `None`: not told yet.
     pub(super) keys: Option<Vec<KeyRecord>>,
     /// The chosen key's fingerprint.
@@ -164,6 +170,7 @@ impl Model {
             slot: None,
             doing: Doing::Shell,
             facts: Facts::default(),
+            uses: BTreeMap::new(),
             keys: None,
             key: None,
             ask: None,

@@ -43,6 +43,9 @@ pub fn update(model: &mut Model, event: Event) -> Option<Action> {
             model.keys = Some(keys);
         }
         Event::Facts(facts) => model.take_facts(facts),
+        Event::Uses(uses) => {
+            model.uses = uses.into_iter().map(|(slot, words)| (slot, clean_text(&words))).collect();
+        }
     }
     None
 }

@@ -20,7 +20,9 @@ use crate::menu::{Action, Event, Face, Facts, Model, Palette, update};
 use crate::reservation::{Cause, Refusal, SlotId, Target};
 use crate::text::mine::Mine;
 use crate::text::session::Line;
+use crate::text::usage::brief;
 use crate::text::{Lang, Say, printable, queue};
+use crate::workspace::usage::Seen;
 use crate::workspace::{Container, Lease};
 
 /// A lone ESC and the start of an arrow key look alike: what follows within this time belongs to it.
@@ -190,6 +192,7 @@ impl<'a> Menu<'a> {
             Heard::Tick => {
                 self.act(Event::Clock(Timestamp::now()));
                 self.refresh();
+                self.look_at_use();
             }
             Heard::Facts(facts) => {
                 self.facts = None;
@@ -226,7 +229,7 @@ impl<'a> Menu<'a> {
 
     fn ask_for_facts(&mut self) {
         if self.model.is_at_mine() && self.facts.is_none() && Instant::now() >= self.facts_due {
-            self.facts = Some(Box::pin(errands::facts(self.session.visit())));
+            self.facts = Some(Box::pin(errands::facts(self.session.visit(), self.model.lang())));
         }
     }
 
@@ -234,6 +237,18 @@ impl<'a> Menu<'a> {
         let gateway = &self.session.visit().gateway;
         let picture = gateway.door.board.look(gateway.workspaces.desk(), Timestamp::now());
         self.act(Event::Cluster(picture));
+    }
+
+    /// What is used in each slot, where the slots are shown.
+    fn look_at_use(&mut self) {
+        if self.model.is_at_slots() {
+            let lang = self.model.lang();
+            let seen = self.session.visit().gateway.workspaces.usage().picture();
+            let brief = |(slot, seen): (SlotId, Seen)| (slot, brief(&seen.usage, lang));
+            self.act(Event::Uses(
+                seen.into_iter().map(brief).filter(|(_, words)| !words.is_empty()).collect(),
+            ));
+        }
     }
 
     fn fail(&mut self, refusal: &Refusal) -> Option<Done> {
@@ -310,7 +325,9 @@ impl<'a> Menu<'a> {
         match visit.gateway.workspaces.lease(visit.guest.identity.user(), &Target::Any) {
             Ok(Some(lease)) => {
                 let mine = self.container.take();
-                if let Some(known) = mine.filter(|known| known.reservation.id == lease.reservation().id) {
+                if let Some(known) =
+                    mine.filter(|known| lease.reservation().is_some_and(|r| r.id == known.reservation.id))
+                {
                     return Some(Done::Chose(known));
                 }
                 self.lease = Some(lease);

@@ -14,6 +14,8 @@ pub enum Mine<'a> {
     StartingHeading { slot: &'a SlotId },
     TimeLeft { until: Until },
     NoPassword,
+    Memory,
+    UsedOf { used: &'a str, total: &'a str },
     DoShell,
     DoWays,
     DoPassword,
@@ -75,6 +77,8 @@ impl Mine<'_> {
             Self::StartingHeading { slot } => format!("Your reservation: {slot} (starting)"),
             Self::TimeLeft { until } if until.left().is_zero() => "It ends any moment now".to_owned(),
             Self::TimeLeft { until } => format!("{} left, until {}", span(until.left()), until.at()),
+            Self::Memory => "memory".to_owned(),
+            Self::UsedOf { used, total } => format!("{used} of {total}"),
             Self::NoPassword => "It has no password yet; JupyterLab asks for one".to_owned(),
             Self::DoShell => "Open a shell".to_owned(),
             Self::DoWays => "Connect VS Code, JupyterLab, scp …".to_owned(),
@@ -134,6 +138,8 @@ impl Mine<'_> {
                 "Elle se termine d'un instant à l'autre".to_owned()
             }
             Self::TimeLeft { until } => format!("Encore {}, jusqu'à {}", span(until.left()), until.at()),
+            Self::Memory => "mémoire".to_owned(),
+            Self::UsedOf { used, total } => format!("{used} sur {total}"),
             Self::NoPassword => "Elle n'a pas encore de mot de passe ; JupyterLab en demande un".to_owned(),
             Self::DoShell => "Ouvrir un shell".to_owned(),
             Self::DoWays => "Connecter VS Code, JupyterLab, scp …".to_owned(),

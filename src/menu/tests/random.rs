@@ -96,6 +96,7 @@ fn an_event() -> impl Strategy<Value = Event> {
         1 => any::<String>().prop_map(Event::Failed),
         1 => any::<String>().prop_map(Event::Told),
         1 => any::<String>().prop_map(Event::Text),
+        1 => any::<String>().prop_map(|words| Event::Uses([(slot("gpu1/1"), words)].into())),
         2 => (0..20usize).prop_map(Event::Click),
         2 => (0..20usize).prop_map(Event::Choose),
         1 => (0..2_000_000_000i64).prop_map(|s| Event::Clock(Timestamp::from_second(s).unwrap())),
