@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use nix::sys::statvfs::statvfs;
@@ -151,10 +151,7 @@ fn in_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> An
 }
 
 fn within<T>(answer: &Answer<T>, deadline: Instant) -> Option<T> {
-    match answer.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-        Ok(found) => Some(found),
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-    }
+    answer.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()
 }
 
 fn mount(target: &str) -> MountState {

@@ -102,7 +102,7 @@ impl Model {
     /// A reservation that has ended takes its screens with it.
     pub(super) fn leave_what_is_gone(&mut self) {
         if self.is_at_mine() && self.mine().is_none() {
-            self.to_lists();
+            self.show_lists();
         }
         if self.ask == Some(Ask::Release) && self.mine().is_none() {
             self.ask = None;
@@ -119,7 +119,7 @@ pub(super) fn press_on_mine(model: &mut Model, key: Key) -> Option<Action> {
             model.doing = *Doing::ALL.get(index)?;
             return act(model, model.doing);
         }
-        Key::Left | Key::Escape | Key::Char('m') => model.to_lists(),
+        Key::Left | Key::Escape | Key::Char('m') => model.show_lists(),
         _ => {
             if let Some(doing) = step(key, at, Doing::ALL.len()).and_then(|at| Doing::ALL.get(at)) {
                 model.doing = *doing;
@@ -144,7 +144,7 @@ fn act(model: &mut Model, doing: Doing) -> Option<Action> {
             Some(Action::ShowKeys)
         }
         Doing::Machines => {
-            model.to_lists();
+            model.show_lists();
             None
         }
         Doing::Release => {

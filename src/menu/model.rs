@@ -233,7 +233,7 @@ impl Model {
     }
 
     /// To the lists of machines and slots.
-    pub(super) fn to_lists(&mut self) {
+    pub(super) fn show_lists(&mut self) {
         self.place = Place::Machines;
         self.ask = None;
         self.filter.clear();

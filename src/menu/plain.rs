@@ -114,11 +114,7 @@ impl Plain {
                 self.echo.extend(back);
                 self.typed.clear();
             }
-            0x08 | 0x7f => {
-                if self.typed.pop().is_some() {
-                    self.echo.extend_from_slice(b"\x08 \x08");
-                }
-            }
+            0x08 | 0x7f if self.typed.pop().is_some() => self.echo.extend_from_slice(b"\x08 \x08"),
             0x20.. if self.typed.len() < LONGEST_LINE => {
                 self.typed.push(byte);
                 if byte.is_ascii() {

@@ -298,7 +298,7 @@ proptest! {
                     let claim = claim(&format!("u{u}"), target(TARGETS[usize::from(t)]), cause);
                     let free = |book: &Book| SLOTS.iter().any(|slot| {
                         let slot: SlotId = slot.parse().unwrap();
-                        claim.target.matches(&slot) && truth.usable(&slot) && book.held.get(&slot).is_none()
+                        claim.target.matches(&slot) && truth.usable(&slot) && !book.held.contains_key(&slot)
                             && book.queue().holder(&slot).is_none_or(|w| w.user == claim.user)
                     });
                     let had = book.of(&claim.user).is_some();
