@@ -419,7 +419,7 @@ fn the_service_manager_is_told_who_serves() {
         String::from_utf8_lossy(&words[..read]).into_owned()
     };
     let notify = cluster.path("notify").display().to_string();
-    cluster.environment.push(("NOTIFY_SOCKET".to_owned(), notify));
+    cluster.environment.push(("NOTIFY_SOCKET".into(), notify.into()));
     cluster.start_gateway();
     assert_eq!(told(), format!("READY=1\nMAINPID={}\n", cluster.gateway_pid()));
     let heir = cluster.reload();

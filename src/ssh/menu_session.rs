@@ -324,10 +324,10 @@ impl<'a> Menu<'a> {
         let visit = self.session.visit();
         match visit.gateway.workspaces.lease(visit.guest.identity.user(), &Target::Any) {
             Ok(Some(lease)) => {
-                let user = visit.guest.identity.user();
-                let held = visit.gateway.workspaces.desk().read(|book| book.of(user).map(|r| r.id.clone()));
-                let known = self.container.take();
-                if let Some(known) = known.filter(|known| Some(&known.reservation.id) == held.as_ref()) {
+                let mine = self.container.take();
+                if let Some(known) =
+                    mine.filter(|known| lease.reservation().is_some_and(|r| r.id == known.reservation.id))
+                {
                     return Some(Done::Chose(known));
                 }
                 self.lease = Some(lease);

@@ -49,6 +49,12 @@ impl Lease {
         Self { container: None, start: Some(start) }
     }
 
+    /// What for; `None` until another gateway has said which.
+    #[must_use]
+    pub fn reservation(&self) -> Option<&Reservation> {
+        self.container.as_ref().map(|container| &container.reservation)
+    }
+
     /// Waits for the container.
     ///
     /// # Errors

@@ -26,6 +26,10 @@ pub trait Fault: Send {
     fn inject(&mut self, world: &World);
     fn heal(&mut self, world: &World);
     fn takes(&self) -> Takes;
+    /// What an engine itself has lost, by its own words, once it is healed.
+    fn lost(&self, _: &World) -> Vec<Takes> {
+        Vec::new()
+    }
     /// What it works on: two of a round have nothing in common.
     fn place(&self) -> String;
     /// Those that others need to be healed come first.
@@ -40,7 +44,7 @@ pub fn draw(random: &mut Random, world: &World, only: &[String]) -> Box<dyn Faul
         let machine = format!("gpu{}", 1 + random.below(3));
         let fault: Box<dyn Fault> = match random.below(9) {
             0 => Box::new(KillGateway),
-            1 => Box::new(KillEngine(machine)),
+            1 => Box::new(KillEngine { machine, running: Vec::new(), log: 0 }),
             2 => Box::new(FreezeEngine(machine)),
             3 => Box::new(CutLink(machine)),
             4 => Box::new(PowerOff(machine)),
@@ -82,23 +86,51 @@ impl Fault for KillGateway {
 
 /// SIGKILL of an engine; containers run on (live-restore), and so do sessions in them. Only what was started in the last
 /// moments may be lost: a Docker Engine 20.10 that returns then finds a "dead shim" and removes the container.
-struct KillEngine(String);
+struct KillEngine {
+    machine: String,
+    running: Vec<Container>,
+    /// How long the engine's log was.
+    log: usize,
+}
+
+impl KillEngine {
+    fn log(&self, world: &World) -> String {
+        let path = world.machine(&self.machine).socket().with_file_name("log");
+        String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+    }
+}
 
 impl Fault for KillEngine {
     fn name(&self) -> String {
-        format!("engine of {} killed", self.0)
+        format!("engine of {} killed", self.machine)
     }
     fn inject(&mut self, world: &World) {
-        world.machine(&self.0).kill_engine();
+        self.running = world.containers().unwrap_or_default();
+        self.running.retain(|container| container.machine == self.machine);
+        self.log = self.log(world).len();
+        world.machine(&self.machine).kill_engine();
     }
     fn heal(&mut self, world: &World) {
-        world.machine(&self.0).start_engine();
+        world.machine(&self.machine).start_engine();
     }
     fn takes(&self) -> Takes {
-        Takes::Young(self.0.clone())
+        Takes::Young(self.machine.clone())
+    }
+    /// A containerd that returns to a machine without a moment to spare gives its shims two seconds, takes those that are
+    /// late for dead and removes their containers. It does so before the engine listens: nobody can have asked for it.
+    fn lost(&self, world: &World) -> Vec<Takes> {
+        let log = self.log(world);
+        let since = log.get(self.log..).unwrap_or_default();
+        let unasked = since.split("API listen on").next().unwrap_or_default();
+        let is_lost = |container: &&Container| {
+            let id = format!("id={}", container.id);
+            unasked.lines().any(|line| line.contains("shim disconnected") && line.contains(&id))
+        };
+        let lost = self.running.iter().filter(is_lost);
+        lost.map(|container| Takes::Reservation(container.reservation.clone())).collect()
     }
     fn place(&self) -> String {
-        self.0.clone()
+        self.machine.clone()
     }
 }
 

@@ -13,8 +13,8 @@ use super::world::LIFETIME_SECONDS;
 /// A fault is felt a little before its heal is noted as done and a little after.
 const MARGIN: Duration = Duration::from_secs(3);
 
-/// Younger containers than this may be lost with their engine's process.
-const YOUNG_SECONDS: i64 = 10;
+/// Reservations younger than this may be lost with their engine: a start alone takes some seconds where everything is slow.
+const YOUNG_SECONDS: i64 = 20;
 
 #[derive(Debug)]
 pub enum Outcome {

@@ -15,10 +15,10 @@ pub const LIFETIME_SECONDS: i64 = 60;
 pub const GRACE_SECONDS: i64 = 2;
 
 pub struct World {
-    /// Dropped first: the gateway goes before its machines.
+    // Dropped in this order: what is mounted in the cluster's folder, the gateway with the folder, its machines.
+    pub disk: SmallDisk,
     pub cluster: Mutex<Cluster>,
     pub engines: Engines,
-    pub disk: SmallDisk,
     /// People reserve and release with a share of it; who compares book and engines wants it all.
     pub changes: RwLock<()>,
 }
