@@ -9,6 +9,7 @@ use crate::bridge;
 use crate::error_chain::in_full;
 use crate::frontdoor::{self, Caller};
 use crate::menu::{Event, Facts, Gauge};
+use crate::reservation::Target;
 use crate::text::Lang;
 
 /// A container that does not answer at once is asked again later.
@@ -17,10 +18,10 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 /// What the user's container says of itself.
 pub(super) async fn facts(visit: &Visit, lang: Lang) -> Facts {
     let workspaces = &visit.gateway.workspaces;
-    let user = visit.guest.identity.user();
-    let Some(reservation) = workspaces.desk().read(|book| book.of(user).cloned()) else {
+    let Ok(Some(lease)) = workspaces.lease(visit.guest.identity.user(), &Target::Any) else {
         return Facts::default();
     };
+    let Some(reservation) = lease.reservation().cloned() else { return Facts::default() };
     let has_password = Some(workspaces.has_password(&reservation.id).await);
     let used = workspaces.usage().picture().get(&reservation.slot).map(|seen| Gauge::all(&seen.usage, lang));
     let container = workspaces.container(reservation);

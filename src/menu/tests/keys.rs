@@ -73,7 +73,7 @@ fn characters_of_several_bytes() {
 #[test]
 fn a_paste_is_marked_as_such() {
     let pasted: Vec<Key> = "1\nq[A2".chars().map(Key::Pasted).collect();
-    assert_eq!(keys(b"\x1b[200~1\rq\x1b[A2\x1b[201~"), [&pasted[..3], &pasted[4..]].concat());
+    assert_eq!(keys(b"\x1b[200~1\rq\x1b[A2\x1b[201~"), [&pasted[..3], &pasted[5..]].concat());
     let mut decoder = KeyDecoder::new();
     decoder.feed(b"\x1b[200~a\x1b[20");
     assert_eq!(decoder.feed(b"1~q"), [Key::Char('q')]);
