@@ -19,6 +19,7 @@ use crate::frontdoor::{FrontDoor, inside, local};
 use crate::reservation::MachineName;
 use crate::ssh::{Listeners, ServeError};
 use crate::store::{Ledger, StoreError};
+use crate::web::{self, Web, WebError};
 use crate::workspace::Workspaces;
 
 /// How long connections may take to end by themselves when the gateway stops.
@@ -46,6 +47,9 @@ pub enum AppError {
     /// Listening.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// The page.
+    #[error(transparent)]
+    Web(#[from] WebError),
     /// The agent's binary is not where it should be.
     #[error("the agent's binary is neither beside this one nor at {PACKAGED_AGENT}: install clusteria-agent")]
     NoAgent,
@@ -71,13 +75,20 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     let workspaces =
         Workspaces::open(config.clone(), ledger.clone(), engines, charter.clone(), audit.clone())?;
     let door = FrontDoor::new(workspaces.clone(), auth, charter, audit.clone(), ledger);
+    let bound = web::Bound::bind(&config)?;
+    let page_addresses = bound.addresses();
+    let page = Web::new(&config, door.clone(), bound)?;
     let listeners = Listeners::bind(config, door.clone())?;
     let addresses = listeners.addresses();
     workspaces.start_watching().await;
     let inside = tokio::spawn(inside::serve(door.clone(), stopping.clone()));
     let local = local::open(&door.workspaces.config().store.runtime)
         .map(|listener| tokio::spawn(local::serve(listener, door, stopping.clone())));
+    let page = page.map(|page| tokio::spawn(page.serve(stopping.clone(), DRAIN)));
     audit.note(Event::Gateway { act: "started" });
+    for address in page_addresses {
+        tracing::info!("the page listens on {address}");
+    }
     for address in addresses {
         tracing::info!("listening on {address}");
     }
@@ -86,6 +97,9 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
         tracing::warn!("some work is not done: the next gateway will find it");
     }
     let _ = inside.await;
+    if let Some(page) = page {
+        let _ = page.await;
+    }
     if let Some(local) = local {
         let _ = local.await;
     }

@@ -26,6 +26,8 @@ pub mod local;
 mod own;
 mod words;
 
+pub use jupyter::state as jupyter_state;
+
 pub use admin_words::{AdminCommand, UserCommand, Whom, moment as moment_of};
 pub use words::{Command, KeyCommand, TotpCommand, UsageError, Wants, parse, split_command_line};
 

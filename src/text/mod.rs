@@ -14,6 +14,7 @@ pub mod menu;
 pub mod qr;
 pub mod refusal;
 pub mod session;
+pub mod web;
 
 /// A language we speak.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]

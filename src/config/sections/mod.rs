@@ -8,6 +8,7 @@ mod container;
 mod image;
 mod ldap;
 mod machine;
+mod metrics;
 mod mount;
 mod reservation;
 mod ssh;
@@ -15,6 +16,7 @@ mod store;
 mod tailnet;
 mod throttle;
 mod totp;
+mod web;
 
 use std::path::Path;
 
@@ -25,12 +27,24 @@ use super::table::{Section, Table};
 pub(super) const ROOT: Section = Section {
     title: "",
     key: "",
-    keys: &["cluster", "ssh", "auth", "reservation", "container", "mount", "machine", "store", "audit"],
-    later: &["web", "metrics"],
+    keys: &[
+        "cluster",
+        "ssh",
+        "web",
+        "metrics",
+        "auth",
+        "reservation",
+        "container",
+        "mount",
+        "machine",
+        "store",
+        "audit",
+    ],
+    later: &[],
 };
 
 /// Every section with keys of its own.
-pub(super) const SECTIONS: [&Section; 16] = [
+pub(super) const SECTIONS: [&Section; 19] = [
     &cluster::CLUSTER,
     &ssh::SSH,
     &ssh::LISTEN,
@@ -47,6 +61,9 @@ pub(super) const SECTIONS: [&Section; 16] = [
     &machine::SLOT,
     &store::STORE,
     &audit::AUDIT,
+    &web::WEB,
+    &web::JUPYTER,
+    &metrics::METRICS,
 ];
 
 /// The section that has this key.
@@ -64,7 +81,9 @@ pub(super) fn config(root: &mut Table<'_, '_>, folder: &Path) -> Config {
     let audit = root.section(&audit::AUDIT, |table| audit::audit(table, folder));
     let machines = machine::machines(root, &container.limits);
     let ssh = root.section(&ssh::SSH, |table| ssh::ssh(table, folder, &machines));
+    let web = root.section(&web::WEB, |table| web::web(table, folder, &machines));
+    let metrics = root.section(&metrics::METRICS, metrics::metrics);
     let private = mount::private_paths(&ssh, &store, &machines);
     let mounts = mount::mounts(root, &private);
-    Config { cluster, ssh, auth, reservation, container, mounts, machines, store, audit }
+    Config { cluster, ssh, auth, reservation, container, mounts, machines, store, audit, web, metrics }
 }

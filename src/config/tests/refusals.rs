@@ -5,8 +5,6 @@ use super::{MINIMAL, instead, parse, refused, with};
 #[test]
 fn what_is_not_built_yet_is_said_to_be_so() {
     for (section, line) in [
-        ("[web]", "listen = \"127.0.0.1:80\""),
-        ("[metrics]", "listen = \"127.0.0.1:80\""),
         ("[audit]", "record = true"),
         ("[reservation]", "hold = \"5m\""),
         ("[reservation]", "per_user = 2"),
