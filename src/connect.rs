@@ -124,14 +124,21 @@ mod tests {
         assert_eq!(plain.shell(&user), "ssh ada@clusteria");
         assert_eq!(plain.copy(&user), "scp FILE ada@clusteria:");
         assert_eq!(plain.editor(&user), "vscode://vscode-remote/ssh-remote+ada@clusteria/home/ada");
-        let odd = Places { door: place("fd7a::1", 2222), machines: vec![(gpu.clone(), place("10.0.0.1", 22))] };
+        let odd =
+            Places { door: place("fd7a::1", 2222), machines: vec![(gpu.clone(), place("10.0.0.1", 22))] };
         assert_eq!(odd.shell(&user), "ssh -p 2222 ada@fd7a::1");
         assert_eq!(odd.copy(&user), "scp -P 2222 FILE ada@[fd7a::1]:");
         assert_eq!(odd.forward(&user), "ssh -p 2222 -L 8888:localhost:8888 ada@fd7a::1");
         assert_eq!(odd.editor(&user), "vscode://vscode-remote/ssh-remote+ada@[fd7a::1]:2222/home/ada");
         let config = odd.ssh_config(&user, &[gpu, "gpu2".parse().unwrap()]);
-        assert!(config.starts_with("Host clusteria\n    HostName fd7a::1\n    Port 2222\n    User ada\n"), "{config}");
+        assert!(
+            config.starts_with("Host clusteria\n    HostName fd7a::1\n    Port 2222\n    User ada\n"),
+            "{config}"
+        );
         assert!(config.contains("Host gpu1\n    HostName 10.0.0.1\n    User ada\n"), "{config}");
-        assert!(config.contains("Host gpu2\n    HostName fd7a::1\n    Port 2222\n    User ada+gpu2\n"), "{config}");
+        assert!(
+            config.contains("Host gpu2\n    HostName fd7a::1\n    Port 2222\n    User ada+gpu2\n"),
+            "{config}"
+        );
     }
 }

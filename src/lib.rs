@@ -25,6 +25,7 @@ pub mod menu;
 pub mod reservation;
 pub mod ssh;
 pub mod store;
+pub mod telemetry;
 pub mod text;
 pub mod web;
 pub mod wire;

@@ -39,6 +39,11 @@ pub enum Command {
         /// As JSON.
         json: bool,
     },
+    /// `ssh-config`: for `~/.ssh/config`
+    SshConfig {
+        /// As JSON.
+        json: bool,
+    },
     /// `key …`
     Key {
         /// What.
@@ -121,6 +126,7 @@ pub fn parse(words: &[String]) -> Result<Command, UsageError> {
         ["release"] => Command::Release { json },
         ["reserve"] => Command::Reserve { target: Target::Any, json },
         ["reserve", target] => Command::Reserve { target: target.parse().map_err(|_| odd(target))?, json },
+        ["ssh-config"] => Command::SshConfig { json },
         ["key", words @ ..] => Command::Key { key: key(words)?, json },
         ["password"] => Command::Password { json },
         ["password", "--account"] => Command::AccountPassword,
@@ -131,7 +137,7 @@ pub fn parse(words: &[String]) -> Result<Command, UsageError> {
         ["accept"] => Command::Accept,
         ["admin", words @ ..] => Command::Admin { admin: admin_words::parse(words)?, json },
         [known, .., last] if is_command(known) => return Err(odd(last)),
-        [later @ ("queue" | "ssh-config"), ..] => {
+        [later @ "queue", ..] => {
             return Err(UsageError::NotYet((*later).into()));
         }
         [other, ..] => return Err(UsageError::Unknown((*other).to_owned())),
@@ -140,8 +146,19 @@ pub fn parse(words: &[String]) -> Result<Command, UsageError> {
 }
 
 fn is_command(word: &str) -> bool {
-    let commands =
-        ["help", "menu", "status", "machines", "release", "reserve", "password", "totp", "charter", "accept"];
+    let commands = [
+        "help",
+        "menu",
+        "status",
+        "machines",
+        "release",
+        "reserve",
+        "password",
+        "totp",
+        "charter",
+        "accept",
+        "ssh-config",
+    ];
     commands.contains(&word)
 }
 

@@ -66,6 +66,19 @@ const STEPS: &[&str] = &[
     -- Of the reservation's own password: argon2id in PHC format, gone when it ends.
     ALTER TABLE reservations ADD COLUMN password TEXT;
 ",
+    "
+    -- Personal tokens of the API: SHA-256 of 256 random bits.
+    CREATE TABLE tokens (
+        hash      TEXT PRIMARY KEY,
+        id        TEXT NOT NULL,
+        user      TEXT NOT NULL REFERENCES users(name) ON DELETE CASCADE,
+        label     TEXT NOT NULL,
+        created   TEXT NOT NULL,
+        last_used TEXT
+    ) STRICT;
+    CREATE INDEX tokens_by_user ON tokens (user);
+    CREATE INDEX reservations_by_end ON reservations (ended);
+",
 ];
 
 pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {

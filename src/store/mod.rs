@@ -12,9 +12,13 @@ use rusqlite::Connection;
 mod access;
 mod history;
 mod migrations;
+mod past;
 mod reservation_password;
+mod tokens;
 mod users;
 
+pub use past::Past;
+pub use tokens::TokenRecord;
 pub use users::{KeyRecord, Origin, UserRecord};
 
 /// How long one statement waits for another process's lock (`clusteria user …` beside the gateway).

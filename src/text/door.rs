@@ -69,10 +69,11 @@ clusteria: reserve a container on a GPU machine and work in it.
   clusteria key list           your keys; clusteria key remove FINGERPRINT
   clusteria password --account change your account's password
   clusteria totp               a second factor for your password
+  clusteria ssh-config         lines for your ~/.ssh/config: machines by their names
   clusteria charter            the charter; clusteria accept accepts it
   clusteria help               this page
 
-status, machines, reserve, release, password and key print JSON with --json.
+status, machines, reserve, release, password, key and ssh-config print JSON with --json.
 From your own machine: ssh HOST clusteria status
 Log in as USER+gpu1 or USER+gpu1/2 to land on a machine or slot of your choice.
 A reservation made by an editor or by scp has no password until you ask for one: clusteria password
@@ -92,10 +93,11 @@ clusteria : réservez un conteneur sur une machine GPU et travaillez-y.
   clusteria key list           vos clés ; clusteria key remove EMPREINTE
   clusteria password --account changer le mot de passe de votre compte
   clusteria totp               un second facteur pour votre mot de passe
+  clusteria ssh-config         des lignes pour votre ~/.ssh/config : les machines par leurs noms
   clusteria charter            la charte ; clusteria accept l'accepte
   clusteria help               cette page
 
-status, machines, reserve, release, password et key écrivent du JSON avec --json.
+status, machines, reserve, release, password, key et ssh-config écrivent du JSON avec --json.
 Depuis votre machine : ssh HÔTE clusteria status
 Connectez-vous en UTILISATEUR+gpu1 ou UTILISATEUR+gpu1/2 pour choisir la machine ou la place.
 Une réservation faite par un éditeur ou par scp n'a pas de mot de passe avant : clusteria password

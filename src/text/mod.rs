@@ -7,6 +7,7 @@ use std::time::Duration;
 
 pub mod account;
 pub mod admin;
+pub mod admin_page;
 pub mod agent;
 pub mod door;
 pub mod login;

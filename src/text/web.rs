@@ -213,10 +213,9 @@ impl Page<'_> {
             Self::Copied => ("Copied", "Copié"),
             Self::Open => ("Work in it", "Y travailler"),
             Self::OpenJupyter => ("Open on JupyterLab", "Ouvrir dans JupyterLab"),
-            Self::OpenJupyterHelp => (
-                "In a new tab, signed in already.",
-                "Dans un nouvel onglet, déjà connecté.",
-            ),
+            Self::OpenJupyterHelp => {
+                ("In a new tab, signed in already.", "Dans un nouvel onglet, déjà connecté.")
+            }
             Self::JupyterNotYet => ("JupyterLab is not there yet.", "JupyterLab n'est pas encore là."),
             Self::OpenVsCode => ("Open on VSCode", "Ouvrir dans VSCode"),
             Self::OpenVsCodeHelp => (
@@ -255,10 +254,9 @@ impl Page<'_> {
             Self::LastUsed => ("Last used", "Dernier usage"),
             Self::NeverUsed => ("never", "jamais"),
             Self::AddKey => ("Add the key", "Ajouter la clé"),
-            Self::KeyToPaste => (
-                "Public key: the line in your .pub file",
-                "Clé publique : la ligne de votre fichier .pub",
-            ),
+            Self::KeyToPaste => {
+                ("Public key: the line in your .pub file", "Clé publique : la ligne de votre fichier .pub")
+            }
             Self::Remove => ("Remove", "Supprimer"),
             Self::TokensHelp => (
                 "A token lets a program of yours use /api/v1 as you. Treat it as a password.",
@@ -267,13 +265,14 @@ impl Page<'_> {
             Self::NoTokens => ("You have no tokens.", "Vous n'avez pas de jeton."),
             Self::TokenLabel => ("What it is for", "À quoi il sert"),
             Self::TokenMake => ("Make a token", "Créer un jeton"),
-            Self::TokenOnce => (
-                "Copy it now, it is not shown again:",
-                "Copiez-le maintenant, il ne sera plus affiché :",
-            ),
+            Self::TokenOnce => {
+                ("Copy it now, it is not shown again:", "Copiez-le maintenant, il ne sera plus affiché :")
+            }
             Self::TokenRemoved => ("The token is removed.", "Le jeton est supprimé."),
             Self::Live => ("live", "en direct"),
-            Self::NotLive => ("not connected: reload to see changes", "non connecté : rechargez pour voir les changements"),
+            Self::NotLive => {
+                ("not connected: reload to see changes", "non connecté : rechargez pour voir les changements")
+            }
             Self::Refused => ("That is not for you.", "Ce n'est pas pour vous."),
             Self::NotFound => ("There is nothing here.", "Il n'y a rien ici."),
             Self::TooLarge => ("That is too much.", "C'est trop."),

@@ -24,7 +24,9 @@ impl Names {
             public: config.web.public_url.clone(),
             hosts: config.web.hosts.clone(),
             page: bound.page.iter().filter_map(|listener| listener.local_addr().ok()).collect(),
-            jupyter: jupyter.filter_map(|(l, machine)| Some((l.local_addr().ok()?, machine.clone()))).collect(),
+            jupyter: jupyter
+                .filter_map(|(l, machine)| Some((l.local_addr().ok()?, machine.clone())))
+                .collect(),
         }
     }
 
@@ -110,6 +112,9 @@ mod tests {
 
     #[test]
     fn a_host_loses_its_port_only() {
-        assert_eq!([host_of("a:80"), host_of("a"), host_of("[::1]:80"), host_of("[::1]")], ["a", "a", "[::1]", "[::1]"]);
+        assert_eq!(
+            [host_of("a:80"), host_of("a"), host_of("[::1]:80"), host_of("[::1]")],
+            ["a", "a", "[::1]", "[::1]"]
+        );
     }
 }

@@ -50,9 +50,8 @@ pub(super) fn icon() -> String {
 /// `GET /assets/{name}`
 pub(super) async fn serve(Path(name): Path<String>) -> Response {
     match ASSETS.iter().find(|asset| asset.name == name) {
-        Some(asset) => {
-            ([(header::CONTENT_TYPE, asset.kind), (header::CACHE_CONTROL, FOR_EVER)], asset.text).into_response()
-        }
+        Some(asset) => ([(header::CONTENT_TYPE, asset.kind), (header::CACHE_CONTROL, FOR_EVER)], asset.text)
+            .into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }

@@ -19,8 +19,11 @@ use crate::frontdoor::FrontDoor;
 use crate::reservation::MachineName;
 
 mod address;
+mod admin;
+mod api;
 mod assets;
 mod charter;
+mod charts;
 mod guard;
 mod home;
 mod jupyter;
@@ -28,12 +31,14 @@ mod keys;
 mod layout;
 mod limits;
 mod live;
+mod metrics;
 mod reservation;
 mod routes;
 mod serve;
 mod session;
 mod sign_in;
 mod tls;
+mod tokens;
 mod visitor;
 
 use address::Names;
@@ -71,6 +76,8 @@ pub struct Bound {
     pub page: Vec<TcpListener>,
     /// JupyterLab's, with the machine that each is for.
     pub jupyter: Vec<(TcpListener, Option<MachineName>)>,
+    /// For programs that watch the gateway.
+    pub metrics: Option<TcpListener>,
 }
 
 impl Bound {
@@ -82,14 +89,20 @@ impl Bound {
         let page = config.web.listen.iter().map(|address| serve::bind(*address)).collect::<Result<_, _>>()?;
         let jupyter = config.web.jupyter.iter();
         let jupyter = jupyter.map(|listen| Ok((serve::bind(listen.address)?, listen.machine.clone())));
-        Ok(Self { page, jupyter: jupyter.collect::<Result<_, WebError>>()? })
+        let metrics = config.metrics.listen.map(serve::bind).transpose()?;
+        Ok(Self { page, jupyter: jupyter.collect::<Result<_, WebError>>()?, metrics })
     }
 
     /// Where they listen.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
         let jupyter = self.jupyter.iter().map(|(listener, _)| listener);
-        self.page.iter().chain(jupyter).filter_map(|listener| listener.local_addr().ok()).collect()
+        self.page
+            .iter()
+            .chain(jupyter)
+            .chain(&self.metrics)
+            .filter_map(|listener| listener.local_addr().ok())
+            .collect()
     }
 }
 
@@ -101,12 +114,12 @@ pub struct Web {
 }
 
 impl Web {
-    /// Over the rooms it shows. `None` when the configuration wants no page.
+    /// Over the rooms it shows. `None` when the configuration wants neither page nor metrics.
     ///
     /// # Errors
     /// [`WebError`]
     pub fn new(config: &Arc<Config>, door: FrontDoor, bound: Bound) -> Result<Option<Self>, WebError> {
-        if bound.page.is_empty() {
+        if bound.addresses().is_empty() {
             return Ok(None);
         }
         let tls = config.web.tls.as_ref().map(tls::load).transpose()?;

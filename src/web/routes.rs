@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::guard::{MOST_BODY, guard};
 use super::visitor::Visitor;
-use super::{Site, assets, charter, home, jupyter, keys, layout, live, reservation, sign_in};
+use super::{
+    Site, admin, api, assets, charter, home, jupyter, keys, layout, live, reservation, sign_in, tokens,
+};
 use crate::text::web::Page;
 
 pub(super) fn router(site: Arc<Site>, stopping: CancellationToken) -> Router {
@@ -29,15 +31,24 @@ pub(super) fn router(site: Arc<Site>, stopping: CancellationToken) -> Router {
         .route("/release", post(reservation::post_release))
         .route("/keys", get(keys::page).post(keys::add))
         .route("/keys/remove", post(keys::remove))
+        .route("/tokens", get(tokens::page).post(tokens::make))
+        .route("/tokens/remove", post(tokens::remove))
+        .route("/admin", get(admin::page).post(admin::post))
+        .route("/admin/history.csv", get(admin::csv))
+        .nest("/api/v1", api::router())
         .route("/jupyter", post(jupyter::open))
         .route("/live", get(live::live))
         .route("/assets/{name}", get(assets::serve))
         .fallback(nothing)
-        .method_not_allowed_fallback(nothing)
+        .method_not_allowed_fallback(wrong_method)
         .layer(Extension(stopping))
         .layer(DefaultBodyLimit::max(MOST_BODY))
         .layer(middleware::from_fn_with_state(site.clone(), guard))
         .with_state(site)
+}
+
+async fn wrong_method(visitor: Visitor) -> Response {
+    layout::refusal(&visitor, StatusCode::METHOD_NOT_ALLOWED, Page::NotFound)
 }
 
 async fn nothing(visitor: Visitor) -> Response {

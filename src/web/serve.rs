@@ -52,7 +52,7 @@ pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, WebError> {
 /// What answers the requests of a listener.
 #[derive(Clone)]
 enum Answers {
-    Page(axum::Router),
+    Router(axum::Router),
     Jupyter(Door),
 }
 
@@ -60,7 +60,7 @@ impl Answers {
     async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let request = request.map(Body::new);
         Ok(match self {
-            Self::Page(router) => {
+            Self::Router(router) => {
                 let answer = TowerToHyperService::new(router).call(request).await;
                 answer.unwrap_or_else(|never| match never {})
             }
@@ -74,18 +74,24 @@ impl Web {
     pub async fn serve(self, stopping: CancellationToken, drain: Duration) {
         let Self { site, bound, tls } = self;
         let page = super::routes::router(site.clone(), stopping.clone());
-        let pages = bound.page.into_iter().map(|listener| (listener, Answers::Page(page.clone())));
-        let jupyters = bound.jupyter.into_iter().map(|(listener, machine)| {
-            (listener, Answers::Jupyter(Door::new(site.clone(), machine)))
-        });
+        let pages = bound.page.into_iter().map(|listener| (listener, Answers::Router(page.clone())));
+        let metrics = super::metrics::router(site.clone());
+        // Asked for by programs of the administrators', which know no certificate of ours.
+        let metrics = bound.metrics.map(|listener| (listener, Answers::Router(metrics), None));
+        let jupyters = bound
+            .jupyter
+            .into_iter()
+            .map(|(listener, machine)| (listener, Answers::Jupyter(Door::new(site.clone(), machine))));
         let connections = TaskTracker::new();
         let tls = tls.map(TlsAcceptor::from);
         let loops: Vec<_> = pages
             .chain(jupyters)
-            .map(|(listener, answers)| {
+            .map(|(listener, answers)| (listener, answers, tls.clone()))
+            .chain(metrics)
+            .map(|(listener, answers, tls)| {
                 let accept = Accept {
                     answers,
-                    tls: tls.clone(),
+                    tls,
                     site: site.clone(),
                     connections: connections.clone(),
                     stopping: stopping.clone(),

@@ -5,10 +5,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use maud::{Markup, PreEscaped, html};
 
+use super::home;
 use super::layout::{self, token};
 use super::session::Notice;
 use super::visitor::{Posted, Visitor, add_cookie, language_cookie};
-use super::home;
 use crate::auth::{Attempt, Denial, Half, Login, MAX_PASSWORD, totp};
 use crate::config::AuthMethod;
 use crate::reservation::SlotId;
@@ -169,7 +169,9 @@ fn picture(uri: &str) -> Markup {
 /// `POST /code`
 pub(super) async fn code(form: Posted) -> Response {
     let visitor = form.visitor;
-    let Some((half, wish)) = visitor.site.sessions.half(&visitor.secret) else { return visitor.go("/sign-in") };
+    let Some((half, wish)) = visitor.site.sessions.half(&visitor.secret) else {
+        return visitor.go("/sign-in");
+    };
     let name = half.user().to_string();
     let who = Attempt { name: &name, peer: visitor.peer, method: "page code" };
     let code = form.fields.get("code").map(|code| code.trim().to_owned()).unwrap_or_default();
@@ -198,10 +200,10 @@ pub(super) async fn language(form: Posted) -> Response {
     let lang = if form.field("lang") == "fr" { Lang::Fr } else { Lang::En };
     let back = form.field("back");
     // A path of ours, and nothing that a browser could take for another host.
-    let is_path = back.starts_with('/') && back.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-".contains(&b));
+    let is_path =
+        back.starts_with('/') && back.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-".contains(&b));
     let back = if is_path && !back.starts_with("//") { back } else { "/" };
     let mut answer = form.visitor.go(back);
     add_cookie(&mut answer, &language_cookie(lang));
     answer
 }
-

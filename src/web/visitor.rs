@@ -102,7 +102,8 @@ pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
 
 /// The language of `Accept-Language`: the first that we speak.
 fn accepted(headers: &HeaderMap) -> Lang {
-    let wanted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let wanted =
+        headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut ranked: Vec<(&str, f32)> = wanted
         .split(',')
         .take(16)
@@ -228,7 +229,8 @@ impl FromRequest<Arc<Site>> for Posted {
     async fn from_request(request: Request, site: &Arc<Site>) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
         let visitor = Visitor::from_request_parts(&mut parts, site).await?;
-        let form = Form::<HashMap<String, String>>::from_request(Request::from_parts(parts, body), site).await;
+        let form =
+            Form::<HashMap<String, String>>::from_request(Request::from_parts(parts, body), site).await;
         let fields = form.map(|Form(fields)| fields).map_err(|rejection: FormRejection| {
             super::layout::refusal(&visitor, rejection.status(), Page::TooLarge)
         })?;

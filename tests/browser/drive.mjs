@@ -96,6 +96,12 @@ const commands = {
     return { url: page.url() };
   },
 
+  // A form's own button, where its words are elsewhere too.
+  async submit({ words }) {
+    await page.locator('main').getByRole('button', { name: words, exact: true }).click();
+    return { url: page.url() };
+  },
+
   // By the keyboard alone: Tab until it has the focus, then Enter.
   async pressByKeyboard({ words }) {
     for (let tabs = 0; tabs < 60; tabs += 1) {

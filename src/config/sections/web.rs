@@ -64,12 +64,7 @@ fn addresses(value: Value<'_, '_>, plain: bool) -> Vec<SocketAddr> {
     found
 }
 
-fn jupyter(
-    value: Value<'_, '_>,
-    machines: &[Machine],
-    page: &[SocketAddr],
-    plain: bool,
-) -> Vec<Listen> {
+fn jupyter(value: Value<'_, '_>, machines: &[Machine], page: &[SocketAddr], plain: bool) -> Vec<Listen> {
     let (place, problems, at) = (value.place.clone(), value.problems, value.at.clone());
     let listeners = listeners(value, &JUPYTER, machines);
     for listen in &listeners {

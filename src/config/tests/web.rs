@@ -4,10 +4,24 @@ use super::{parse, refused, with};
 
 #[test]
 fn plain_http_stays_on_loopback_and_on_the_tailnet() {
-    for good in ["127.0.0.1:80", "[::1]:80", "127.9.9.9:0", "100.64.0.1:80", "100.127.255.254:80", "[fd7a:115c:a1e0::1]:80"] {
+    for good in [
+        "127.0.0.1:80",
+        "[::1]:80",
+        "127.9.9.9:0",
+        "100.64.0.1:80",
+        "100.127.255.254:80",
+        "[fd7a:115c:a1e0::1]:80",
+    ] {
         parse(&with("[web]", &format!("listen = [\"{good}\"]"))).unwrap();
     }
-    for bad in ["0.0.0.0:80", "[::]:80", "192.0.2.1:80", "100.128.0.1:80", "100.63.255.255:80", "[fd7a:115c:a1e1::1]:80"] {
+    for bad in [
+        "0.0.0.0:80",
+        "[::]:80",
+        "192.0.2.1:80",
+        "100.128.0.1:80",
+        "100.63.255.255:80",
+        "[fd7a:115c:a1e1::1]:80",
+    ] {
         refused(&with("[web]", &format!("listen = [\"{bad}\"]")), "in the clear");
         let jupyter = format!("listen = [\"127.0.0.1:80\"]\njupyter = [\"{bad}\"]");
         refused(&with("[web]", &jupyter), "in the clear");

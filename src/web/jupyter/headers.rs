@@ -119,7 +119,10 @@ mod tests {
     use super::*;
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
-        lines.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect()
+        lines
+            .iter()
+            .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()))
+            .collect()
     }
 
     #[test]
@@ -154,6 +157,9 @@ mod tests {
         ]);
         answer.append(header::SET_COOKIE, "_xsrf=1; Path=/".parse().unwrap());
         outward(&mut answer, "http://gpu1:8888", false);
-        assert_eq!(answer, headers(&[("set-cookie", "_xsrf=1; Path=/"), ("location", "http://gpu1:8888/lab")]));
+        assert_eq!(
+            answer,
+            headers(&[("set-cookie", "_xsrf=1; Path=/"), ("location", "http://gpu1:8888/lab")])
+        );
     }
 }

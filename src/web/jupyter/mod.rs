@@ -16,8 +16,8 @@ mod carry;
 mod headers;
 mod tickets;
 
-pub(super) use tickets::Tickets;
 use tickets::Pass;
+pub(super) use tickets::Tickets;
 
 use super::guard::{host, is_ours};
 use super::layout;
