@@ -5,8 +5,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+mod elder;
+mod office;
+mod signals;
+mod successor;
+
+pub use successor::remember_binary;
+
+use elder::Elder;
+use office::Office;
+use successor::Successor;
 
 use crate::agent::protocol::BINARY_NAME;
 use crate::audit::{Audit, AuditError, Event};
@@ -15,11 +27,13 @@ use crate::charter::{Charter, CharterError};
 use crate::config::{AgentTransport, Config, EngineAddress, Machine};
 use crate::engine::Engine;
 use crate::engine::docker::DockerEngine;
-use crate::frontdoor::{FrontDoor, inside, local};
+use crate::error_chain::in_full;
+use crate::frontdoor::FrontDoor;
+use crate::handover::{self, Bequest, Heir, InheritError, Inheritance, Request, Server};
 use crate::reservation::MachineName;
 use crate::ssh::{Listeners, ServeError};
 use crate::store::{Ledger, StoreError};
-use crate::web::{self, Web, WebError};
+use crate::web::{Web, WebError};
 use crate::workspace::Workspaces;
 
 /// How long connections may take to end by themselves when the gateway stops.
@@ -50,6 +64,12 @@ pub enum AppError {
     /// The page.
     #[error(transparent)]
     Web(#[from] WebError),
+    /// A gateway runs and nothing can be taken over from it.
+    #[error(transparent)]
+    Inherit(#[from] InheritError),
+    /// The socket by which gateways find each other.
+    #[error("cannot listen on the gateways' socket in [store] runtime: {0}")]
+    Socket(#[source] std::io::Error),
     /// The agent's binary is not where it should be.
     #[error("the agent's binary is neither beside this one nor at {PACKAGED_AGENT}: install clusteria-agent")]
     NoAgent,
@@ -58,54 +78,158 @@ pub enum AppError {
     Signals(#[source] std::io::Error),
 }
 
-/// Runs the gateway until it is told to stop.
+/// Runs the gateway until it is told to stop, or a newer one has taken over and its connections have ended.
 ///
 /// # Errors
-/// [`AppError`], before anything is served.
+/// [`AppError`], before anything is served. A gateway that was to be replaced then goes on.
 pub async fn serve(config: Config) -> Result<(), AppError> {
     let config = Arc::new(config);
     let audit = Audit::open(config.audit.path.as_deref())?;
-    let stopping = stop_on_signals(audit.clone())?;
+    let (stopping, hangup) = signals::listen()?;
+    let agent = agent_binary()?;
     let ledger = Ledger::open(&config.store.path)?;
     let auth = Authenticator::new(ledger.clone(), &config.auth, audit.clone())?;
     let charter = Charter::open(config.cluster.charter.as_ref(), &ledger, &audit)?;
-    let agent = agent_binary()?;
     let engines: BTreeMap<MachineName, Arc<dyn Engine>> =
         config.machines.iter().map(|machine| (machine.name.clone(), engine(machine, &agent))).collect();
     let workspaces =
         Workspaces::open(config.clone(), ledger.clone(), engines, charter.clone(), audit.clone())?;
-    let door = FrontDoor::new(workspaces.clone(), auth, charter, audit.clone(), ledger);
-    let bound = web::Bound::bind(&config)?;
-    let page_addresses = bound.addresses();
-    let page = Web::new(&config, door.clone(), bound)?;
-    let listeners = Listeners::bind(config, door.clone())?;
-    let addresses = listeners.addresses();
-    workspaces.start_watching().await;
-    let inside = tokio::spawn(inside::serve(door.clone(), stopping.clone()));
-    let local = local::open(&door.workspaces.config().store.runtime)
-        .map(|listener| tokio::spawn(local::serve(listener, door, stopping.clone())));
-    let page = page.map(|page| tokio::spawn(page.serve(stopping.clone(), DRAIN)));
-    audit.note(Event::Gateway { act: "started" });
-    for address in page_addresses {
+    let door = FrontDoor::new(workspaces, auth, charter, audit.clone(), ledger);
+    let mut inheritance = Inheritance::ask(&config.store.runtime).await?;
+    let mut listeners = Listeners::bind(config.clone(), door.clone(), inheritance.as_mut())?;
+    let mut page = Web::open(&config, door.clone(), inheritance.as_mut())?;
+    let (requests, asked) = mpsc::channel(1);
+    let server = || Server::open(&config.store.runtime, door.clone(), requests, stopping.clone());
+    let server = match inheritance {
+        Some(mut from) => {
+            let pid = from.pid;
+            let estate = from.take().await?;
+            let server = server().map_err(AppError::Socket)?;
+            from.taken().await?;
+            door.workspaces.inherit(estate);
+            audit.note(Event::Gateway { act: "taken over" });
+            tracing::info!(pid, "taken over from the gateway that ran");
+            server
+        }
+        None => {
+            let server = server().map_err(AppError::Socket)?;
+            door.workspaces.start_watching().await;
+            audit.note(Event::Gateway { act: "started" });
+            server
+        }
+    };
+    for address in page.addresses() {
         tracing::info!("the page listens on {address}");
     }
-    for address in addresses {
+    for address in listeners.addresses() {
         tracing::info!("listening on {address}");
     }
-    listeners.serve(stopping, DRAIN).await;
-    if tokio::time::timeout(LAST_WORK, workspaces.shut_down()).await.is_err() {
-        tracing::warn!("some work is not done: the next gateway will find it");
-    }
-    let _ = inside.await;
-    if let Some(page) = page {
-        let _ = page.await;
-    }
-    if let Some(local) = local {
-        let _ = local.await;
-    }
-    audit.note(Event::Gateway { act: "stopped" });
-    tracing::info!("stopped; containers run on");
+    listeners.accept();
+    page.accept();
+    let owner = Owner { office: Office::open(&door), listeners, page, server, door, stopping, hangup };
+    signals::tell_ready();
+    owner.serve(asked).await;
     Ok(())
+}
+
+/// The gateway that decides.
+struct Owner {
+    listeners: Listeners,
+    page: Web,
+    office: Office,
+    server: Server,
+    door: FrontDoor,
+    stopping: CancellationToken,
+    hangup: Signal,
+}
+
+impl Owner {
+    async fn serve(mut self, mut asked: mpsc::Receiver<Request>) {
+        let (failed, mut failures) = mpsc::channel::<String>(1);
+        let mut successor: Option<Successor> = None;
+        loop {
+            let tell = tokio::select! {
+                () = self.stopping.cancelled() => return self.stop().await,
+                _ = self.hangup.recv() => {
+                    self.door.audit.reopen();
+                    None
+                }
+                Some(why) = failures.recv() => {
+                    if let Some(successor) = successor.take() {
+                        successor.give_up(&why);
+                    }
+                    continue;
+                }
+                Some(request) = asked.recv() => match request {
+                    Request::Reload(tell) => Some(tell),
+                    Request::HandOver(bequest) => match self.hand_over(bequest).await {
+                        Ok(elder) => {
+                            drop(failures);
+                            if let Some(successor) = successor.take() {
+                                successor.done();
+                            }
+                            return elder.serve_out().await;
+                        }
+                        Err(owner) => {
+                            self = owner;
+                            continue;
+                        }
+                    },
+                },
+            };
+            match &successor {
+                Some(one) => tracing::warn!(pid = one.pid, "a new gateway is starting already"),
+                None => successor = Successor::start(tell, failed.clone()),
+            }
+        }
+    }
+
+    /// Either the other is the owner, or nothing has changed.
+    async fn hand_over(mut self, mut bequest: Bequest) -> Result<Elder, Self> {
+        tracing::info!(pid = bequest.pid, "a new gateway wants to take over");
+        if let Err(e) = bequest.offer([self.listeners.places(), self.page.places()].concat()).await {
+            tracing::warn!("it does not: {}", in_full(&e));
+            return Err(self);
+        }
+        self.listeners.pause().await;
+        self.page.pause().await;
+        self.office.close().await;
+        let estate = self.door.workspaces.lay_down().await;
+        match bequest.give(estate).await {
+            Ok(()) => {
+                let heir = Heir::new(handover::path(&self.door.workspaces.config().store.runtime));
+                self.door.workspaces.retire(heir.clone());
+                self.listeners.close().await;
+                self.page.close().await;
+                let Self { listeners, page, server, door, stopping, hangup, .. } = self;
+                Ok(Elder { listeners, page, server, door, heir, stopping, hangup })
+            }
+            Err(e) => {
+                tracing::error!("the new gateway did not take over, this one goes on: {}", in_full(&e));
+                self.door.workspaces.take_up_again();
+                if let Err(e) = self.server.open_again() {
+                    tracing::error!("nobody can take over until a restart: {e}");
+                }
+                self.office = Office::open(&self.door);
+                self.listeners.accept();
+                self.page.accept();
+                Err(self)
+            }
+        }
+    }
+
+    async fn stop(mut self) {
+        self.listeners.close().await;
+        self.page.close().await;
+        tokio::join!(self.listeners.drain(DRAIN), self.page.drain(DRAIN));
+        if tokio::time::timeout(LAST_WORK, self.door.workspaces.shut_down()).await.is_err() {
+            tracing::warn!("some work is not done: the next gateway will find it");
+        }
+        self.office.close().await;
+        self.server.close(DRAIN).await;
+        self.door.audit.note(Event::Gateway { act: "stopped" });
+        tracing::info!("stopped; containers run on");
+    }
 }
 
 fn engine(machine: &Machine, agent: &std::path::Path) -> Arc<dyn Engine> {
@@ -122,28 +246,4 @@ fn agent_binary() -> Result<PathBuf, AppError> {
         .flatten()
         .find(|path| path.is_file())
         .ok_or(AppError::NoAgent)
-}
-
-/// SIGTERM and SIGINT stop; SIGHUP must not (a terminal that closes is no reason to cut people off).
-fn stop_on_signals(audit: Audit) -> Result<CancellationToken, AppError> {
-    let stopping = CancellationToken::new();
-    let token = stopping.clone();
-    let mut terminate = signal(SignalKind::terminate()).map_err(AppError::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(AppError::Signals)?;
-    let mut hangup = signal(SignalKind::hangup()).map_err(AppError::Signals)?;
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = hangup.recv() => {
-                    audit.reopen();
-                    tracing::info!("SIGHUP: the audit log is opened anew; the configuration is read at the start only");
-                }
-            }
-        }
-        tracing::info!("stopping: no new connections");
-        token.cancel();
-    });
-    Ok(stopping)
 }

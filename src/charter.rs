@@ -128,6 +128,18 @@ impl Charter {
         inner.accepted.lock().unwrap_or_else(PoisonError::into_inner).contains(user)
     }
 
+    /// Looks whether somebody has accepted it by another gateway: the one that was replaced, or its successor.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn look_again(&self, user: &UserName) -> Result<(), StoreError> {
+        let Some(inner) = self.inner.as_ref().filter(|_| !self.is_accepted(user)) else { return Ok(()) };
+        let version = inner.texts.version.clone();
+        let accepted = inner.ledger.run(move |l| l.charter_accepted(&version)).await?;
+        inner.accepted.lock().unwrap_or_else(PoisonError::into_inner).extend(accepted);
+        Ok(())
+    }
+
     /// The text in a language.
     #[must_use]
     pub fn text(&self, lang: Lang) -> Option<&str> {

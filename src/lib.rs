@@ -21,6 +21,7 @@ pub mod connect;
 pub mod engine;
 pub mod error_chain;
 pub mod frontdoor;
+pub mod handover;
 pub mod menu;
 pub mod reservation;
 pub mod ssh;

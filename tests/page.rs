@@ -116,7 +116,7 @@ fn browsers_and_a_command_race_for_one_slot() {
     let site = Site::start(Plan { slots: vec![1], users: &["ada", "bob", "eve"], ..Plan::default() });
     let mut watcher = Browser::start();
     site.open(&mut watcher, "/");
-    watcher.ask(&json!({ "command": "see", "words": "1 of 1 free" }));
+    watcher.ask(&json!({ "command": "see", "words": "1/1 free" }));
     let mut browsers: Vec<(&str, Browser)> = ["ada", "bob"]
         .into_iter()
         .map(|user| {
@@ -144,10 +144,10 @@ fn browsers_and_a_command_race_for_one_slot() {
             browser.ask(&json!({ "command": "see", "words": format!("gpu1/1 is taken by {}", winners[0]) }));
         }
     }
-    watcher.ask(&json!({ "command": "see", "words": "0 of 1 free" }));
+    watcher.ask(&json!({ "command": "see", "words": "0/1 free" }));
     site.cluster.ssh(winners[0]).run("clusteria release").success();
     let released = Instant::now();
-    watcher.ask(&json!({ "command": "see", "words": "1 of 1 free" }));
+    watcher.ask(&json!({ "command": "see", "words": "1/1 free" }));
     println!("a release was seen {:?} after the command", released.elapsed());
 }
 

@@ -57,7 +57,7 @@ pub enum Event {
     /// A session channel has asked for its program.
     #[serde(rename = "channel")]
     Channel { user: UserName, source: SocketAddr, kind: &'static str },
-    /// A connection into the container, or a listener in it.
+    /// A connection into the container, a listener in it, or something of the client's own that is lent to it.
     #[serde(rename = "forward")]
     Forward { user: UserName, source: SocketAddr, kind: &'static str, target: String },
     /// A user changed something of their own: a key, the password, the second factor, the charter.

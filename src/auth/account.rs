@@ -39,18 +39,23 @@ pub enum Factor {
     Enrol,
 }
 
-/// Decides.
+/// Must they have a second factor, by the rules for all?
 #[must_use]
-pub fn second_factor(rules: &Totp, method: AuthMethod, has_secret: bool, admin: bool) -> Factor {
-    if !rules.after.contains(&method) {
-        return Factor::Enough;
-    }
-    let required = match rules.required {
+pub fn must_have_two(rules: &Totp, admin: bool) -> bool {
+    match rules.required {
         TotpRequired::Nobody => false,
         TotpRequired::Admins => admin,
         TotpRequired::Everybody => true,
-    };
-    match (has_secret, required) {
+    }
+}
+
+/// Decides.
+#[must_use]
+pub fn second_factor(rules: &Totp, method: AuthMethod, has_secret: bool, must_have_two: bool) -> Factor {
+    if !rules.after.contains(&method) {
+        return Factor::Enough;
+    }
+    match (has_secret, must_have_two) {
         (true, _) => Factor::Code,
         (false, true) => Factor::Enrol,
         (false, false) => Factor::Enough,
@@ -85,7 +90,10 @@ mod tests {
     #[test]
     fn the_second_factor_is_asked_of_those_who_have_or_must_have_one() {
         let rules = |required| Totp { required, after: vec![AuthMethod::Password] };
-        let ask = |required, method, has, admin| second_factor(&rules(required), method, has, admin);
+        let ask = |required, method, has, admin| {
+            let rules = rules(required);
+            second_factor(&rules, method, has, must_have_two(&rules, admin))
+        };
         use TotpRequired::{Admins, Everybody, Nobody};
         for required in [Nobody, Admins, Everybody] {
             for (has, admin) in [(true, true), (true, false), (false, true), (false, false)] {

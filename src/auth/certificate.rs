@@ -114,6 +114,7 @@ fn extensions(names: &BTreeMap<String, String>) -> Permissions {
         agent_forwarding: has("permit-agent-forwarding"),
         x11_forwarding: has("permit-X11-forwarding"),
         enrolment: false,
+        administration: true,
         force_command: None,
     }
 }
@@ -292,6 +293,7 @@ mod tests {
                 agent_forwarding: false,
                 x11_forwarding: false,
                 enrolment: false,
+                administration: true,
                 force_command: None
             }
         );

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::hasher::Lane;
-use super::throttle::Outcome;
+use super::throttle::{Outcome, Verdict};
 use super::{Authenticator, Denial, Identity, authorized_key, password, totp};
 use crate::audit::Event;
 use crate::error_chain::in_full;
@@ -224,7 +224,7 @@ impl Authenticator {
     ) -> Result<T, OwnError> {
         let name = who.user().as_str();
         let verdict = self.inner.throttle().begin(name, peer.into(), self.inner.now());
-        if let super::Verdict::Refuse(time) = verdict {
+        if let Verdict::Refuse(time) = verdict {
             return Err(OwnError::Later(time));
         }
         let proved = self.inner.hasher.run(Lane::Known, check).await;

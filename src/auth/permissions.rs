@@ -1,7 +1,10 @@
 //! What a credential allows its holder to do.
 
-/// Passwords and keys allow everything; a certificate says what it allows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+use serde::{Deserialize, Serialize};
+
+/// Keys and an account's password allow everything; a certificate says what it allows, and what a reservation's password
+/// opens is work, not the account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Permissions {
     /// A terminal.
     pub pty: bool,
@@ -14,6 +17,8 @@ pub struct Permissions {
     /// Changes of what opens the account: keys, password, second factor. What ends by itself, as a certificate does,
     /// must not make something that lasts.
     pub enrolment: bool,
+    /// What administrators do, if they are one.
+    pub administration: bool,
     /// Run instead of whatever is asked for.
     pub force_command: Option<String>,
 }
@@ -26,6 +31,10 @@ impl Permissions {
         agent_forwarding: true,
         x11_forwarding: true,
         enrolment: true,
+        administration: true,
         force_command: None,
     };
+
+    /// What the password of a reservation opens: it is lent to editors and browsers, and no second factor is asked with it.
+    pub const RESERVATION: Self = Self { enrolment: false, administration: false, ..Self::ALL };
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::password::{self, HashError};
 
 /// Letters and digits that cannot be taken for one another when read, typed or dictated.
@@ -10,8 +12,9 @@ const ALPHABET: &[u8; 31] = b"23456789abcdefghjkmnpqrstuvwxyz";
 const SYMBOLS: usize = 12;
 const GROUP: usize = 4;
 
-/// A password that opens SSH and JupyterLab for one reservation: `k7mp-w3xz-9hfa`.
-#[derive(Clone, PartialEq, Eq)]
+/// A password that opens SSH and JupyterLab for one reservation: `k7mp-w3xz-9hfa`. Written only to the gateway that is
+/// being replaced, for the one on its connection who asked for it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReservationPassword(String);
 
 impl fmt::Debug for ReservationPassword {

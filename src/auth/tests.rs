@@ -1,3 +1,4 @@
+use super::attempt::{REFUSAL_TIME, due};
 use super::*;
 use crate::config::{Throttle as ThrottleRules, Totp, TotpRequired};
 use crate::store::KeyRecord;

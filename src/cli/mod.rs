@@ -27,6 +27,8 @@ struct Cli {
 enum Command {
     /// Run the gateway.
     Serve(ConfigFile),
+    /// Have the running gateway start its binary anew, configuration included: nobody is cut off.
+    Reload(ConfigFile),
     /// Check a configuration file: every problem at once, with its line.
     Check(ConfigFile),
     /// Make the host keys that are missing and show the fingerprints of all.
@@ -52,6 +54,7 @@ type Failure = Box<dyn std::error::Error>;
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(file) => load(&file.config).and_then(serve::serve),
+        Command::Reload(file) => load(&file.config).and_then(|config| serve::reload(&config)),
         Command::Check(file) => load(&file.config).and_then(|config| check(&file.config, &config)),
         Command::Hostkey(file) => load(&file.config).and_then(|config| host_keys(&config)),
         Command::User(arguments) => user::run(arguments),

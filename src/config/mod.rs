@@ -17,6 +17,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::reservation::{MachineName, SlotId, UserName};
 
 pub use errors::{ConfigErrors, Position, Problem};
@@ -90,6 +92,8 @@ pub struct Ssh {
     pub max_startups: usize,
     /// Connections of one user.
     pub max_per_user: usize,
+    /// How long the connections of a gateway go on after a newer one has taken over.
+    pub drain: Duration,
 }
 
 /// One listening address.
@@ -163,7 +167,7 @@ pub struct Auth {
 }
 
 /// A way to prove who one is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AuthMethod {
     /// Keys in the ledger.
     PublicKey,
@@ -188,6 +192,8 @@ pub struct Ldap {
     pub group: Option<String>,
     /// The group (its DN) of administrators.
     pub admin_group: Option<String>,
+    /// Whose members must have a second factor.
+    pub totp_group: Option<String>,
     /// How long an entry that was found is believed without asking again.
     pub cache: Duration,
     /// The attribute with public keys; empty for none.

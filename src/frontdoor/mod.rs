@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use jiff::Timestamp;
@@ -10,6 +11,7 @@ use crate::audit::Audit;
 use crate::auth::{Authenticator, Identity};
 use crate::charter::Charter;
 use crate::connect::Places;
+use crate::handover::Asked;
 use crate::reservation::view::{ClusterView, SlotState};
 use crate::reservation::{Cause, Refusal, Reservation, Target, UserName};
 use crate::store::Ledger;
@@ -94,7 +96,7 @@ impl Caller {
 }
 
 /// What a command prints, and its exit status: 0 done, 1 refused, 2 not understood.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// For standard output.
     pub stdout: String,
@@ -123,6 +125,9 @@ pub async fn run(
     input: &[String],
     lang: Lang,
 ) -> Answer {
+    if let Some(answer) = by_heir(door, caller, words, input, lang).await {
+        return answer;
+    }
     let command = match parse(words) {
         Ok(command) => command,
         Err(error) => {
@@ -148,6 +153,20 @@ pub async fn run(
             outcome.unwrap_or_else(|refusal| Answer::refused(&refusal, lang))
         }
     }
+}
+
+/// A newer gateway has taken over: what is asked on a connection of ours is its to do.
+async fn by_heir(
+    door: &FrontDoor,
+    caller: &Caller,
+    words: &[String],
+    input: &[String],
+    lang: Lang,
+) -> Option<Answer> {
+    let Caller::Client { who, from } = caller else { return None };
+    let heir = door.workspaces.heir().await?;
+    let asked = Asked { who: who.clone(), from: *from, words: words.to_vec(), input: input.to_vec(), lang };
+    Some(heir.command(asked).await.unwrap_or_else(|| Answer::refused(&Refusal::ShuttingDown, lang)))
 }
 
 async fn about_reservations(

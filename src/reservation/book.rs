@@ -7,14 +7,18 @@
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::lifecycle::{Cause, EndReason, Ended, Reservation, State};
 use super::names::{MachineName, ReservationId, SlotId, UserName};
 use super::refusal::Refusal;
 use super::view::{ClusterView, MachineView, SlotState, SlotView};
 
+mod picture;
 #[cfg(test)]
 mod tests;
+
+pub use picture::Picture;
 
 /// A machine as the site plans it.
 #[derive(Debug, Clone)]
@@ -37,7 +41,7 @@ pub struct SlotPlan {
 }
 
 /// What is asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Target {
     /// The freest slot anywhere.
     #[default]

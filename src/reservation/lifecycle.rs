@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::names::{ReservationId, SlotId, UserName};
 
 /// One user's lease on one slot until a deadline.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reservation {
     /// Its id.
     pub id: ReservationId,
@@ -40,7 +40,7 @@ impl Reservation {
 }
 
 /// Where a reservation is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Its container is being made.
@@ -94,7 +94,7 @@ impl FromStr for EndReason {
 }
 
 /// A reservation that is over.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
     /// Its id.
     pub id: ReservationId,
@@ -111,7 +111,7 @@ pub struct Ended {
 }
 
 /// Who asks for a reservation: a person who chose, or a client that just connected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cause {
     /// The menu, the page or the command.
     Explicit,

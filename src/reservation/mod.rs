@@ -17,7 +17,7 @@ pub mod names;
 mod refusal;
 pub mod view;
 
-pub use book::{Book, Claim, Claimed, MachinePlan, SlotPlan, Target};
+pub use book::{Book, Claim, Claimed, MachinePlan, Picture, SlotPlan, Target};
 pub use desk::Desk;
 pub use lifecycle::{Cause, EndReason, Ended, Reservation, State};
 pub use names::{MachineName, NameError, ReservationId, SlotId, UserName};

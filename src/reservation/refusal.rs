@@ -1,11 +1,12 @@
 //! Why somebody does not get a slot, as data; `text::refusal` puts it into words.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::names::{MachineName, SlotId, UserName};
 
 /// Why a reservation was refused or came to nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
     /// The user holds another slot already.
     HoldsAnother {

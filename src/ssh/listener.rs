@@ -1,6 +1,7 @@
 //! Listening, and what all connections share: limits, counters, the end.
 
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,7 @@ use crate::audit::Audit;
 use crate::auth::Authenticator;
 use crate::config::{Config, Listen};
 use crate::frontdoor::FrontDoor;
+use crate::handover::{self, Inheritance, Place};
 use crate::reservation::{MachineName, UserName};
 use crate::workspace::Workspaces;
 
@@ -58,79 +60,143 @@ pub(super) struct Gateway {
     pub(super) tasks: TaskTracker,
 }
 
-/// The bound addresses, before and while they are served.
-pub struct Listeners {
-    bound: Vec<(TcpListener, Option<MachineName>)>,
-    gateway: Arc<Gateway>,
+/// One listening socket.
+struct Bound {
+    /// As the configuration has it.
+    listen: Listen,
+    listener: Arc<TcpListener>,
 }
 
+/// The bound addresses, before and while they are served, and the connections that came in by them.
+pub struct Listeners {
+    bound: Vec<Bound>,
+    gateway: Arc<Gateway>,
+    limits: Arc<Limits>,
+    loops: JoinSet<()>,
+    connections: TaskTracker,
+    end: CancellationToken,
+}
+
+/// What a handover calls the sockets here.
+const SERVICE: &str = "ssh";
+
 impl Listeners {
-    /// Loads the host keys and binds every address, or none.
+    /// Loads the host keys and binds every address, or none; those that a running gateway offers are taken from it.
     ///
     /// # Errors
     /// [`ServeError`]
-    pub fn bind(config: Arc<Config>, door: FrontDoor) -> Result<Self, ServeError> {
+    pub fn bind(
+        config: Arc<Config>,
+        door: FrontDoor,
+        mut inheritance: Option<&mut Inheritance>,
+    ) -> Result<Self, ServeError> {
         let keys = load_for_server(&config.ssh.host_keys)?;
         let russh = russh_config(&config.ssh, &config.auth, keys);
-        let bound = config.ssh.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+        let mut bound = Vec::new();
+        for listen in &config.ssh.listen {
+            let opened = open(listen, inheritance.as_deref_mut());
+            let listener = opened.map_err(|source| ServeError::Bind { address: listen.address, source })?;
+            bound.push(Bound { listen: listen.clone(), listener: Arc::new(listener) });
+        }
+        let limits = Arc::new(Limits {
+            places: Arc::new(Semaphore::new(config.ssh.max_connections)),
+            startups: Seats::new(config.ssh.max_startups),
+            full: Complaint::default(),
+            crowded: Complaint::default(),
+        });
         let seats = Seats::new(config.ssh.max_per_user);
         let (workspaces, auth, audit) = (door.workspaces.clone(), door.auth.clone(), door.audit.clone());
         let tasks = TaskTracker::new();
         let gateway = Gateway { russh, config, workspaces, auth, door, audit, seats, tasks };
-        Ok(Self { bound, gateway: Arc::new(gateway) })
+        Ok(Self {
+            bound,
+            gateway: Arc::new(gateway),
+            limits,
+            loops: JoinSet::new(),
+            connections: TaskTracker::new(),
+            end: CancellationToken::new(),
+        })
     }
 
     /// Where it listens: with port 0 in the configuration, the ports that were given.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.bound.iter().filter_map(|(listener, _)| listener.local_addr().ok()).collect()
+        self.bound.iter().filter_map(|bound| bound.listener.local_addr().ok()).collect()
     }
 
-    /// Serves until `stopping`, then gives connections `drain` to end by themselves.
-    pub async fn serve(self, stopping: CancellationToken, drain: Duration) {
-        let end = CancellationToken::new();
-        let connections = TaskTracker::new();
-        let ssh = &self.gateway.config.ssh;
-        let limits = Arc::new(Limits {
-            places: Arc::new(Semaphore::new(ssh.max_connections)),
-            startups: Seats::new(ssh.max_startups),
-            full: Complaint::default(),
-            crowded: Complaint::default(),
-        });
-        let mut loops = JoinSet::new();
-        for (listener, machine) in self.bound {
+    /// Accepts connections from here on.
+    pub fn accept(&mut self) {
+        for Bound { listen, listener } in &self.bound {
             let accept = Accept {
-                machine,
+                machine: listen.machine.clone(),
                 gateway: self.gateway.clone(),
-                limits: limits.clone(),
-                connections: connections.clone(),
-                end: end.clone(),
+                limits: self.limits.clone(),
+                connections: self.connections.clone(),
+                end: self.end.clone(),
             };
-            loops.spawn(accept.run(listener, stopping.clone()));
+            self.loops.spawn(accept.run(listener.clone()));
         }
-        while loops.join_next().await.is_some() {}
-        connections.close();
-        if timeout(drain, connections.wait()).await.is_err() {
-            tracing::info!(open = connections.len(), "drain is over: closing what is still open");
-            end.cancel();
-            let _ = timeout(drain, connections.wait()).await;
+    }
+
+    /// Accepts no more for now: who comes waits in the sockets' queues.
+    pub async fn pause(&mut self) {
+        self.loops.shutdown().await;
+    }
+
+    /// The listening sockets, for the gateway that takes over.
+    #[must_use]
+    pub fn places(&self) -> Vec<(Place, BorrowedFd<'_>)> {
+        self.bound.iter().map(|bound| (place(&bound.listen), bound.listener.as_fd())).collect()
+    }
+
+    /// Closes the listening sockets: who waits in their queues is another's, or refused.
+    pub async fn close(&mut self) {
+        self.pause().await;
+        self.bound.clear();
+        self.connections.close();
+    }
+
+    /// Waits until the last connection has ended.
+    pub async fn served_out(&self) {
+        self.connections.wait().await;
+        self.gateway.tasks.close();
+        self.gateway.tasks.wait().await;
+    }
+
+    /// How many connections are open.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Gives connections `drain` to end by themselves, then ends them.
+    pub async fn drain(self, drain: Duration) {
+        if timeout(drain, self.connections.wait()).await.is_err() {
+            tracing::info!(open = self.connections.len(), "drain is over: closing what is still open");
+            self.end.cancel();
+            let _ = timeout(drain, self.connections.wait()).await;
         }
         self.gateway.tasks.close();
         let _ = timeout(drain, self.gateway.tasks.wait()).await;
     }
 }
 
-fn bind(listen: &Listen) -> Result<(TcpListener, Option<MachineName>), ServeError> {
-    let address = listen.address;
-    let open = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    };
-    open()
-        .map(|listener| (listener, listen.machine.clone()))
-        .map_err(|source| ServeError::Bind { address, source })
+fn place(listen: &Listen) -> Place {
+    Place { service: SERVICE.to_owned(), address: listen.address }
+}
+
+fn open(listen: &Listen, inheritance: Option<&mut Inheritance>) -> std::io::Result<TcpListener> {
+    match inheritance.and_then(|inheritance| inheritance.take_listener(&place(listen))) {
+        Some(listener) => handover::adopt(listener),
+        None => bind(listen.address),
+    }
+}
+
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// What all listeners together may have open.
@@ -169,13 +235,9 @@ struct Accept {
 }
 
 impl Accept {
-    async fn run(self, listener: TcpListener, stopping: CancellationToken) {
+    async fn run(self, listener: Arc<TcpListener>) {
         loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = stopping.cancelled() => return,
-            };
-            match accepted {
+            match listener.accept().await {
                 Ok((tcp, client)) => self.admit(tcp, client),
                 Err(e) => {
                     tracing::warn!("accept: {e}");

@@ -189,7 +189,10 @@ pub(super) fn palette(session: &Session, pty: &Pty) -> Palette {
 async fn key_tip(session: &Session) -> Option<String> {
     let visit = session.visit();
     let who = &visit.guest.identity;
-    if who.by() != AuthMethod::Password || !visit.gateway.auth.allows(AuthMethod::PublicKey) {
+    if who.by() != AuthMethod::Password
+        || !who.permissions().enrolment
+        || !visit.gateway.auth.allows(AuthMethod::PublicKey)
+    {
         return None;
     }
     let keys = visit.gateway.auth.keys(who).await.ok()?;

@@ -18,6 +18,9 @@ use crate::error_chain::in_full;
 /// Channels that one listener may have offered to the client without an answer yet.
 const OFFERED: usize = 64;
 
+/// In the audit log: something of the client's own that the container may use from now on.
+const LENT: &str = "lent to the container";
+
 /// How a channel is opened for a connection in the container.
 #[derive(Debug, Clone)]
 pub(super) enum Kind {
@@ -59,6 +62,7 @@ impl Remote {
             self.listen(container, Listen::AgentSocket, Kind::Agent, self.over.child_token()).await;
         let path = noted("agent forwarding", listened)?;
         *lent = Some((container.clone(), path.clone()));
+        self.visit.note_forward(LENT, "ssh-agent".into());
         Some(path)
     }
 
@@ -71,7 +75,9 @@ impl Remote {
     ) -> Option<String> {
         let kind = Kind::X11 { once: x11.once };
         let wanted = Listen::X11 { protocol: x11.protocol, cookie: x11.cookie, screen: x11.screen };
-        noted("X11 forwarding", self.listen(container, wanted, kind, session).await)
+        let display = noted("X11 forwarding", self.listen(container, wanted, kind, session).await)?;
+        self.visit.note_forward(LENT, "display".into());
+        Some(display)
     }
 
     async fn listen(

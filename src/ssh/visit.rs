@@ -44,7 +44,7 @@ impl Visit {
         self.gateway.audit.note(Event::Channel { user, source, kind });
     }
 
-    /// A connection into the container, or a listener in it, is asked for.
+    /// A connection into the container is asked for, a listener in it, or something of the client's own is lent to it.
     pub(super) fn note_forward(&self, kind: &'static str, target: String) {
         let (user, source) = (self.guest.identity.user().clone(), self.guest.peer.client);
         self.gateway.audit.note(Event::Forward { user, source, kind, target });

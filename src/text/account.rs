@@ -90,8 +90,8 @@ impl Say for Account<'_> {
                 "Il faut pour cela prouver qui vous êtes : depuis votre machine, ssh HÔTE clusteria …".into(),
             ),
             Self::Restricted => lang.pick(
-                "A certificate cannot change what opens your account: log in with your password or an enrolled key for that".into(),
-                "Un certificat ne peut pas changer ce qui ouvre votre compte : connectez-vous pour cela avec votre mot de passe ou une clé ajoutée".into(),
+                "A certificate, or a reservation's own password, cannot change what opens your account: log in with your account's password or an enrolled key for that".into(),
+                "Un certificat, ou le mot de passe d'une réservation, ne peut pas changer ce qui ouvre votre compte : connectez-vous pour cela avec le mot de passe de votre compte ou une clé ajoutée".into(),
             ),
             Self::Refused(error) => refused(error, lang),
         }

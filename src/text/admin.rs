@@ -18,14 +18,13 @@ pub enum Admin<'a> {
     Drained(&'a MachineName),
     Undrained(&'a MachineName),
     NoSuchMachine(&'a MachineName),
-    Done(&'a str),
     NeedsPassword,
     Failed(&'a str),
     Message(&'a str),
     Help,
 }
 
-const HELP: &str = "\
+const HELP_EN: &str = "\
 clusteria admin list                          machines, and who works where
 clusteria admin watch                         the same, again at every change
 clusteria admin message USER|SLOT|all WORDS   say something on their terminals
@@ -41,6 +40,24 @@ clusteria admin user totp NAME off            forget a lost second factor
 clusteria admin user remove NAME
 
 list, watch, user list and all acts print JSON with --json.
+";
+
+const HELP_FR: &str = "\
+clusteria admin list                          les machines, et qui travaille où
+clusteria admin watch                         de même, à chaque changement
+clusteria admin message USER|SLOT|all MOTS    dire quelque chose sur leurs terminaux
+clusteria admin end USER|SLOT                 terminer une réservation maintenant
+clusteria admin drain MACHINE                 plus de nouvelles réservations ; undrain MACHINE
+clusteria admin user list
+clusteria admin user add NOM                  le mot de passe vient par l'entrée standard ; sans : clés seulement
+clusteria admin user password NOM             le mot de passe vient par l'entrée standard
+clusteria admin user admin NOM on|off
+clusteria admin user disable|enable NOM
+clusteria admin user expire NOM DATE|never    2027-06-30, ou 2027-06-30T18:00:00Z
+clusteria admin user totp NOM off             oublier un second facteur perdu
+clusteria admin user remove NOM
+
+list, watch, user list et tous les actes donnent du JSON avec --json.
 ";
 
 impl Say for Admin<'_> {
@@ -80,7 +97,6 @@ impl Say for Admin<'_> {
             ),
             Self::NoSuchMachine(machine) => lang
                 .pick(format!("There is no machine {machine}"), format!("Il n'y a pas de machine {machine}")),
-            Self::Done(what) => (*what).to_owned(),
             Self::NeedsPassword => lang.pick(
                 "The password must come on standard input: 8 to 1024 bytes in one line".into(),
                 "Le mot de passe doit venir par l'entrée standard : 8 à 1024 octets sur une ligne".into(),
@@ -93,7 +109,7 @@ impl Say for Admin<'_> {
                 let words = printable(words);
                 lang.pick(format!("administrators: {words}"), format!("administrateurs : {words}"))
             }
-            Self::Help => HELP.into(),
+            Self::Help => lang.pick(HELP_EN.into(), HELP_FR.into()),
         }
     }
 }

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 pub mod account;
 pub mod admin;
 pub mod admin_page;
@@ -18,7 +20,7 @@ pub mod session;
 pub mod web;
 
 /// A language we speak.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Lang {
     /// English, also where nothing is known of the reader.
     #[default]

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::Bound;
+use super::{Bound, JUPYTER, PAGE};
 use crate::config::{Config, PublicUrl};
 use crate::reservation::MachineName;
 
@@ -17,16 +17,17 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub(super) fn new(config: &Config, bound: &Bound) -> Self {
-        let jupyter = bound.jupyter.iter();
+    pub(super) fn new(config: &Config, bound: &[Bound]) -> Self {
+        let of = |service: &'static str| {
+            let found = bound.iter().filter(move |one| one.place.service == service);
+            found.filter_map(|one| Some((one.listener.local_addr().ok()?, one.machine.clone())))
+        };
         Self {
             https: config.web.tls.is_some(),
             public: config.web.public_url.clone(),
             hosts: config.web.hosts.clone(),
-            page: bound.page.iter().filter_map(|listener| listener.local_addr().ok()).collect(),
-            jupyter: jupyter
-                .filter_map(|(l, machine)| Some((l.local_addr().ok()?, machine.clone())))
-                .collect(),
+            page: of(PAGE).map(|(address, _)| address).collect(),
+            jupyter: of(JUPYTER).collect(),
         }
     }
 

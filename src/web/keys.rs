@@ -4,6 +4,7 @@ use axum::response::Response;
 use maud::html;
 
 use super::layout::{self, token};
+use super::session::Session;
 use super::visitor::{Member, Posted};
 use crate::auth::OwnError;
 use crate::text::account::Account;
@@ -52,6 +53,9 @@ pub(super) async fn page(Member { visitor, session }: Member) -> Response {
 /// `POST /keys`
 pub(super) async fn add(form: Posted) -> Result<Response, Response> {
     let session = form.session()?;
+    if is_restricted(&form, &session) {
+        return Ok(form.visitor.go("/keys"));
+    }
     match form.visitor.site.door.auth.add_keys(&session.who, form.field("key")).await {
         Ok(keys) => keys.iter().for_each(|key| session.say(form.visitor.say(Account::KeyAdded(key)), false)),
         Err(error) => refused(&form, &error)?,
@@ -62,11 +66,23 @@ pub(super) async fn add(form: Posted) -> Result<Response, Response> {
 /// `POST /keys/remove`
 pub(super) async fn remove(form: Posted) -> Result<Response, Response> {
     let session = form.session()?;
+    if is_restricted(&form, &session) {
+        return Ok(form.visitor.go("/keys"));
+    }
     match form.visitor.site.door.auth.remove_key(&session.who, form.field("key")).await {
         Ok(key) => session.say(form.visitor.say(Account::KeyRemoved(&key)), false),
         Err(error) => refused(&form, &error)?,
     }
     Ok(form.visitor.go("/keys"))
+}
+
+/// A reservation's password opens work, not the account.
+fn is_restricted(form: &Posted, session: &Session) -> bool {
+    let restricted = !session.who.permissions().enrolment;
+    if restricted {
+        session.say(form.visitor.say(Account::Restricted), true);
+    }
+    restricted
 }
 
 fn refused(form: &Posted, error: &OwnError) -> Result<(), Response> {

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::session::Session;
 use super::visitor::Visitor;
-use crate::reservation::{State, Target};
+use crate::reservation::Target;
 use crate::workspace::{Lease, Workspaces};
 
 /// Several changes in this time are told once.
@@ -53,13 +53,13 @@ pub(super) async fn live(visitor: Visitor, Extension(stopping): Extension<Cancel
 }
 
 fn events(watch: Watch) -> impl Stream<Item = Result<Event, Infallible>> {
-    // Once at the beginning too: something may have changed since the page was made.
+    // Browsers drop an event without data. Once at the beginning too: something may have changed since the page was made.
     stream::unfold(watch, |mut watch| async move {
         if watch.told {
             watch.wait().await?;
         }
         watch.told = true;
-        Some((Ok(Event::default().event("change").data("")), watch))
+        Some((Ok(Event::default().event("change").data("now")), watch))
     })
     .fuse()
 }
@@ -84,7 +84,7 @@ impl Watch {
     fn find_start(&self) -> Option<Lease> {
         let user = self.session.as_ref()?.who.user();
         let lease = self.workspaces.lease(user, &Target::Any).ok()??;
-        (lease.reservation().state == State::Starting && lease.is_open()).then_some(lease)
+        lease.is_open().then_some(lease)
     }
 }
 

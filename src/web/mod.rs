@@ -8,14 +8,20 @@
 //! A page is rendered here and complete without scripts. The script asks for the same page again when [`live`] says
 //! that something has changed, and puts in its live parts.
 
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::frontdoor::FrontDoor;
+use crate::handover::{Inheritance, Place};
 use crate::reservation::MachineName;
 
 mod address;
@@ -69,60 +75,51 @@ pub enum WebError {
     Randomness(getrandom::Error),
 }
 
-/// Listeners that are bound already: by [`Bound::bind`], or handed over by the gateway before.
-#[derive(Debug, Default)]
-pub struct Bound {
-    /// The page's.
-    pub page: Vec<TcpListener>,
-    /// JupyterLab's, with the machine that each is for.
-    pub jupyter: Vec<(TcpListener, Option<MachineName>)>,
-    /// For programs that watch the gateway.
-    pub metrics: Option<TcpListener>,
+/// A listening socket.
+struct Bound {
+    place: Place,
+    listener: Arc<TcpListener>,
+    /// JupyterLab's may be for one machine.
+    machine: Option<MachineName>,
 }
 
-impl Bound {
-    /// Binds what the configuration names.
-    ///
-    /// # Errors
-    /// [`WebError::Bind`]
-    pub fn bind(config: &Config) -> Result<Self, WebError> {
-        let page = config.web.listen.iter().map(|address| serve::bind(*address)).collect::<Result<_, _>>()?;
-        let jupyter = config.web.jupyter.iter();
-        let jupyter = jupyter.map(|listen| Ok((serve::bind(listen.address)?, listen.machine.clone())));
-        let metrics = config.metrics.listen.map(serve::bind).transpose()?;
-        Ok(Self { page, jupyter: jupyter.collect::<Result<_, WebError>>()?, metrics })
-    }
+/// What a handover calls the sockets here.
+const PAGE: &str = "page";
+const JUPYTER: &str = "jupyter";
+const METRICS: &str = "metrics";
 
-    /// Where they listen.
-    #[must_use]
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        let jupyter = self.jupyter.iter().map(|(listener, _)| listener);
-        self.page
-            .iter()
-            .chain(jupyter)
-            .chain(&self.metrics)
-            .filter_map(|listener| listener.local_addr().ok())
-            .collect()
-    }
-}
-
-/// The page, ready to be served.
+/// The page, before and while it is served.
 pub struct Web {
     site: Arc<Site>,
-    bound: Bound,
-    tls: Option<Arc<rustls::ServerConfig>>,
+    bound: Vec<Bound>,
+    tls: Option<TlsAcceptor>,
+    loops: JoinSet<()>,
+    connections: TaskTracker,
+    /// From then on connections end after what they are at.
+    closing: CancellationToken,
 }
 
 impl Web {
-    /// Over the rooms it shows. `None` when the configuration wants neither page nor metrics.
+    /// Over the rooms it shows. Binds what the configuration names, which may be nothing; what a running gateway offers
+    /// is taken from it.
     ///
     /// # Errors
     /// [`WebError`]
-    pub fn new(config: &Arc<Config>, door: FrontDoor, bound: Bound) -> Result<Option<Self>, WebError> {
-        if bound.addresses().is_empty() {
-            return Ok(None);
+    pub fn open(
+        config: &Arc<Config>,
+        door: FrontDoor,
+        mut inheritance: Option<&mut Inheritance>,
+    ) -> Result<Self, WebError> {
+        let tls = config.web.tls.as_ref().map(tls::load).transpose()?.map(TlsAcceptor::from);
+        let pages = config.web.listen.iter().map(|address| (PAGE, *address, None));
+        let jupyters = config.web.jupyter.iter().map(|one| (JUPYTER, one.address, one.machine.clone()));
+        let metrics = config.metrics.listen.iter().map(|address| (METRICS, *address, None));
+        let mut bound = Vec::new();
+        for (service, address, machine) in pages.chain(jupyters).chain(metrics) {
+            let place = Place { service: service.to_owned(), address };
+            let listener = Arc::new(serve::open(&place, inheritance.as_deref_mut())?);
+            bound.push(Bound { place, listener, machine });
         }
-        let tls = config.web.tls.as_ref().map(tls::load).transpose()?;
         let site = Site {
             names: Names::new(config, &bound),
             sessions: Sessions::new(config.web.session_lifetime),
@@ -133,7 +130,26 @@ impl Web {
             config: config.clone(),
             door,
         };
-        Ok(Some(Self { site: Arc::new(site), bound, tls }))
+        Ok(Self {
+            site: Arc::new(site),
+            bound,
+            tls,
+            loops: JoinSet::new(),
+            connections: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.bound.iter().filter_map(|bound| bound.listener.local_addr().ok()).collect()
+    }
+
+    /// The listening sockets, for the gateway that takes over.
+    #[must_use]
+    pub fn places(&self) -> Vec<(Place, BorrowedFd<'_>)> {
+        self.bound.iter().map(|bound| (bound.place.clone(), bound.listener.as_fd())).collect()
     }
 }
 

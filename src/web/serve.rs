@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,16 +14,17 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::jupyter::Door;
-use super::{Ends, Site, Web, WebError};
+use super::{Bound, Ends, JUPYTER, METRICS, Site, Web, WebError};
+use crate::handover::{self, Inheritance, Place};
 
-const BACKLOG: i32 = 1024;
+const BACKLOG: u32 = 1024;
 /// After an accept that failed (no descriptors left), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
@@ -32,21 +33,21 @@ const HEAD_LIMIT: Duration = Duration::from_secs(30);
 /// A request's head fits in this, or it is refused.
 const HEAD_BYTES: usize = 64 * 1024;
 
-/// Binds an address, not blocking.
-pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, WebError> {
-    let make = || -> io::Result<TcpListener> {
-        let domain = socket2::Domain::for_address(address);
-        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
-        socket.set_reuse_address(true)?;
-        if address.is_ipv6() {
-            socket.set_only_v6(true)?;
-        }
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        socket.set_nonblocking(true)?;
-        Ok(socket.into())
+/// A listening socket: the one that a running gateway offers, or a new one.
+pub(super) fn open(place: &Place, inheritance: Option<&mut Inheritance>) -> Result<TcpListener, WebError> {
+    let offered = inheritance.and_then(|inheritance| inheritance.take_listener(place));
+    let opened = match offered {
+        Some(listener) => handover::adopt(listener),
+        None => bind(place.address),
     };
-    make().map_err(|source| WebError::Bind { address, source })
+    opened.map_err(|source| WebError::Bind { address: place.address, source })
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// What answers the requests of a listener.
@@ -70,45 +71,53 @@ impl Answers {
 }
 
 impl Web {
-    /// Serves until `stopping`; then what is under way has `drain` to end.
-    pub async fn serve(self, stopping: CancellationToken, drain: Duration) {
-        let Self { site, bound, tls } = self;
-        let page = super::routes::router(site.clone(), stopping.clone());
-        let pages = bound.page.into_iter().map(|listener| (listener, Answers::Router(page.clone())));
-        let metrics = super::metrics::router(site.clone());
-        // Asked for by programs of the administrators', which know no certificate of ours.
-        let metrics = bound.metrics.map(|listener| (listener, Answers::Router(metrics), None));
-        let jupyters = bound
-            .jupyter
-            .into_iter()
-            .map(|(listener, machine)| (listener, Answers::Jupyter(Door::new(site.clone(), machine))));
-        let connections = TaskTracker::new();
-        let tls = tls.map(TlsAcceptor::from);
-        let loops: Vec<_> = pages
-            .chain(jupyters)
-            .map(|(listener, answers)| (listener, answers, tls.clone()))
-            .chain(metrics)
-            .map(|(listener, answers, tls)| {
-                let accept = Accept {
-                    answers,
-                    tls,
-                    site: site.clone(),
-                    connections: connections.clone(),
-                    stopping: stopping.clone(),
-                };
-                tokio::spawn(accept.run(listener))
-            })
-            .collect();
-        for accepting in loops {
-            let _ = accepting.await;
+    /// Accepts connections from here on.
+    pub fn accept(&mut self) {
+        let page = super::routes::router(self.site.clone(), self.closing.clone());
+        let metrics = super::metrics::router(self.site.clone());
+        for Bound { place, listener, machine } in &self.bound {
+            let (answers, tls) = match place.service.as_str() {
+                // Asked by programs of the administrators', which know no certificate of ours.
+                METRICS => (Answers::Router(metrics.clone()), None),
+                JUPYTER => {
+                    (Answers::Jupyter(Door::new(self.site.clone(), machine.clone())), self.tls.clone())
+                }
+                _ => (Answers::Router(page.clone()), self.tls.clone()),
+            };
+            let accept = Accept {
+                answers,
+                tls,
+                site: self.site.clone(),
+                connections: self.connections.clone(),
+                closing: self.closing.clone(),
+            };
+            self.loops.spawn(accept.run(listener.clone()));
         }
-        connections.close();
-        site.tasks.close();
-        let _ = timeout(drain, async {
-            connections.wait().await;
-            site.tasks.wait().await;
-        })
-        .await;
+    }
+
+    /// Accepts no more for now: who comes waits in the sockets' queues.
+    pub async fn pause(&mut self) {
+        self.loops.shutdown().await;
+    }
+
+    /// Closes the listening sockets. Connections end after the answer they are at; live pages connect again.
+    pub async fn close(&mut self) {
+        self.pause().await;
+        self.bound.clear();
+        self.closing.cancel();
+        self.connections.close();
+        self.site.tasks.close();
+    }
+
+    /// Waits until the last connection has ended: kernels' are long.
+    pub async fn served_out(&self) {
+        self.connections.wait().await;
+        self.site.tasks.wait().await;
+    }
+
+    /// Gives them `drain` to end.
+    pub async fn drain(self, drain: Duration) {
+        let _ = timeout(drain, self.served_out()).await;
     }
 }
 
@@ -117,31 +126,23 @@ struct Accept {
     tls: Option<TlsAcceptor>,
     site: Arc<Site>,
     connections: TaskTracker,
-    stopping: CancellationToken,
+    closing: CancellationToken,
 }
 
 impl Accept {
-    async fn run(self, listener: TcpListener) {
-        let listener = match tokio::net::TcpListener::from_std(listener) {
-            Ok(listener) => listener,
-            Err(e) => return tracing::error!("the page: {e}"),
-        };
+    async fn run(self, listener: Arc<TcpListener>) {
         loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = self.stopping.cancelled() => return,
-            };
-            let Ok((stream, peer)) = accepted else {
+            let Ok((stream, peer)) = listener.accept().await else {
                 sleep(ACCEPT_PAUSE).await;
                 continue;
             };
             // Who does not fit is closed at once: no answer costs us more than theirs them.
             let Some(place) = self.site.limits.take(peer.ip().to_canonical()) else { continue };
             let (tls, answers) = (self.tls.clone(), self.answers.clone());
-            let stopping = self.stopping.clone();
+            let closing = self.closing.clone();
             self.connections.spawn(async move {
                 let _place = place;
-                if let Err(e) = connection(stream, peer, tls, answers, stopping).await {
+                if let Err(e) = connection(stream, peer, tls, answers, closing).await {
                     tracing::debug!(client = %peer, "the page: {e}");
                 }
             });
@@ -154,15 +155,15 @@ async fn connection(
     peer: SocketAddr,
     tls: Option<TlsAcceptor>,
     answers: Answers,
-    stopping: CancellationToken,
+    closing: CancellationToken,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let ends = Ends { peer, local: stream.local_addr()?.ip() };
     match tls {
-        None => http(stream, ends, answers, stopping).await,
+        None => http(stream, ends, answers, closing).await,
         Some(acceptor) => {
             let stream = timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await??;
-            http(stream, ends, answers, stopping).await
+            http(stream, ends, answers, closing).await
         }
     }
 }
@@ -171,7 +172,7 @@ async fn http(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     ends: Ends,
     answers: Answers,
-    stopping: CancellationToken,
+    closing: CancellationToken,
 ) -> io::Result<()> {
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ends);
@@ -186,7 +187,7 @@ async fn http(
     tokio::pin!(serving);
     let outcome = tokio::select! {
         outcome = &mut serving => outcome,
-        () = stopping.cancelled() => {
+        () = closing.cancelled() => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }

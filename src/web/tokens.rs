@@ -62,6 +62,10 @@ async fn main(visitor: &Visitor, session: &Session, made: Option<&str>) -> Marku
 pub(super) async fn make(form: Posted) -> Result<Response, Response> {
     let session = form.session()?;
     let visitor = &form.visitor;
+    if !session.who.permissions().enrolment {
+        session.say(visitor.say(Account::Restricted), true);
+        return Ok(visitor.go("/tokens"));
+    }
     match visitor.site.door.auth.make_token(&session.who, form.field("label")).await {
         Ok((made, _)) => {
             let main = main(visitor, &session, Some(&made)).await;

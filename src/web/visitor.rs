@@ -15,6 +15,7 @@ use super::guard;
 use super::session::{Secret, Session};
 use super::{Ends, Site};
 use crate::auth::account::standing;
+use crate::auth::permissions::Permissions;
 use crate::reservation::UserName;
 use crate::text::web::Page;
 use crate::text::{Lang, Say};
@@ -169,7 +170,11 @@ impl FromRequestParts<Arc<Site>> for Visitor {
 
 /// An account that was locked in the meantime has no session any more.
 async fn still_open(site: &Site, secret: &Secret, session: Arc<Session>) -> Option<Arc<Session>> {
-    if is_open(site, session.who.user()).await {
+    let user = session.who.user();
+    // What a reservation's password has opened ends with the reservation.
+    let lent = *session.who.permissions() == Permissions::RESERVATION;
+    let over = lent && site.door.workspaces.desk().read(|book| book.of(user).is_none());
+    if !over && is_open(site, user).await {
         return Some(session);
     }
     site.sessions.end(secret);

@@ -27,7 +27,7 @@ pub(super) async fn close(inner: Arc<Inner>, reservation: Reservation, reason: E
         tokio::select! {
             () = sleep(pause) => pause = (pause * 2).min(LONGEST_RETRY),
             // The next gateway finds it by its labels and ends it.
-            () = inner.stopping.cancelled() => return,
+            () = inner.stopping.cancelled() => return inner.leave(&reservation.id).await,
         }
     }
     inner.finish(&reservation.id, reason, None).await;

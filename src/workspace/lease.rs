@@ -8,12 +8,14 @@ use crate::engine::Stage;
 use crate::reservation::{Refusal, Reservation};
 
 /// How far a start has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Start {
     /// At this step; `None` before the first.
     Working(Option<Stage>),
     /// The agent answers.
     Ready,
+    /// The agent answers; another gateway has made it.
+    Granted(Container),
     /// It came to nothing.
     Failed(Refusal),
 }
@@ -32,19 +34,19 @@ pub struct Container {
 /// A reservation whose container runs or is being started.
 #[derive(Debug, Clone)]
 pub struct Lease {
-    container: Container,
+    /// Unless another gateway is still to say which.
+    container: Option<Container>,
     start: Option<watch::Receiver<Start>>,
 }
 
 impl Lease {
     pub(super) fn new(container: Container, start: Option<watch::Receiver<Start>>) -> Self {
-        Self { container, start }
+        Self { container: Some(container), start }
     }
 
-    /// What was reserved.
-    #[must_use]
-    pub fn reservation(&self) -> &Reservation {
-        &self.container.reservation
+    /// Of a container that another gateway makes.
+    pub(super) fn elsewhere(start: watch::Receiver<Start>) -> Self {
+        Self { container: None, start: Some(start) }
     }
 
     /// Waits for the container.
@@ -61,7 +63,7 @@ impl Lease {
     pub fn stage(&self) -> Option<Stage> {
         match &*self.start.as_ref()?.borrow() {
             Start::Working(stage) => stage.clone(),
-            Start::Ready | Start::Failed(_) => None,
+            Start::Ready | Start::Granted(_) | Start::Failed(_) => None,
         }
     }
 
@@ -77,7 +79,7 @@ impl Lease {
         start.changed().await.ok()?;
         match &*start.borrow_and_update() {
             Start::Working(stage) => Some(stage.clone()),
-            Start::Ready | Start::Failed(_) => None,
+            Start::Ready | Start::Granted(_) | Start::Failed(_) => None,
         }
     }
 
@@ -87,7 +89,8 @@ impl Lease {
     /// Why it came to nothing.
     pub fn outcome(self) -> Result<Container, Refusal> {
         match self.start.as_ref().map(|start| start.borrow().clone()) {
-            None | Some(Start::Ready) => Ok(self.container),
+            None | Some(Start::Ready) => self.container.ok_or(Refusal::Cancelled),
+            Some(Start::Granted(container)) => Ok(container),
             Some(Start::Failed(refusal)) => Err(refusal),
             Some(Start::Working(_)) => Err(Refusal::Cancelled),
         }

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::{Audit, Event};
@@ -19,6 +18,7 @@ use crate::charter::Charter;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::error_chain::in_full;
+use crate::handover::Fate;
 use crate::reservation::{
     Book, Cause, Claim, Claimed, Desk, EndReason, Ended, MachineName, MachinePlan, Refusal, Reservation,
     ReservationId, SlotPlan, State, Target, UserName,
@@ -27,11 +27,15 @@ use crate::store::{Ledger, StoreError};
 
 mod admin;
 mod close;
+mod handover;
 mod lease;
 mod open;
 mod password;
 mod reap;
 mod reconcile;
+mod role;
+
+use role::{Flag, Role, Roles};
 
 pub use lease::{Container, Lease, Start};
 
@@ -54,8 +58,17 @@ struct Inner {
     starts: Mutex<HashMap<ReservationId, watch::Receiver<Start>>>,
     /// Ends that the ledger could not take yet.
     unsaved: Mutex<Vec<Ended>>,
+    /// Starts that another gateway's process carries out, and which.
+    elsewhere: Mutex<HashMap<ReservationId, u32>>,
+    /// Watchers, ends and all else that the next gateway can begin anew.
     tasks: TaskTracker,
-    stopping: CancellationToken,
+    /// Starts and last words: never dropped.
+    kept: TaskTracker,
+    roles: Roles,
+    /// This process begins nothing new by itself: it stops, or another takes over.
+    stopping: Flag,
+    /// Another takes over and does not wait for `tasks`.
+    dropped: Flag,
 }
 
 impl Workspaces {
@@ -90,8 +103,12 @@ impl Workspaces {
             engines,
             starts: Mutex::default(),
             unsaved: Mutex::default(),
+            elsewhere: Mutex::default(),
             tasks: TaskTracker::new(),
-            stopping: CancellationToken::new(),
+            kept: TaskTracker::new(),
+            roles: Roles::owner(),
+            stopping: Flag::new(),
+            dropped: Flag::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -112,11 +129,7 @@ impl Workspaces {
     pub async fn start_watching(&self) {
         let first = self.inner.engines.keys().map(|machine| self.inner.refresh(machine));
         futures_util::future::join_all(first).await;
-        for machine in self.inner.engines.keys() {
-            self.inner.spawn(reconcile::watch(self.inner.clone(), machine.clone()));
-            self.inner.spawn(reconcile::listen(self.inner.clone(), machine.clone()));
-        }
-        self.inner.spawn(reap::reap(self.inner.clone()));
+        self.inner.watch_all();
     }
 
     /// Gives a slot and starts its container, or gives what the user has already. An explicit reservation comes
@@ -125,9 +138,6 @@ impl Workspaces {
     /// # Errors
     /// Any [`Refusal`] of the book; a start that fails tells through the lease.
     pub fn reserve(&self, who: &Identity, target: Target, cause: Cause) -> Result<Lease, Refusal> {
-        if self.inner.stopping.is_cancelled() {
-            return Err(Refusal::ShuttingDown);
-        }
         self.check_charter(who.user())?;
         let claim = Claim {
             user: who.user().clone(),
@@ -136,7 +146,15 @@ impl Workspaces {
             lifetime: self.inner.config.reservation.lifetime,
             auto_reserve: self.inner.config.reservation.auto_reserve,
         };
-        match self.inner.desk.change(|book| book.claim(&claim, Timestamp::now())) {
+        let inner = &self.inner;
+        let claimed = inner.roles.as_owner(|| {
+            if inner.stopping.is_cancelled() {
+                return Err(Refusal::ShuttingDown);
+            }
+            inner.desk.change(|book| book.claim(&claim, Timestamp::now()))
+        });
+        let Ok(claimed) = claimed else { return Ok(inner.reserve_there(who.clone(), claim.target, cause)) };
+        match claimed {
             Ok(Claimed::Already(reservation)) => Ok(self.inner.lease_of(reservation)),
             // Nothing is awaited between the claim and the task that owns it.
             Ok(Claimed::New(reservation)) => {
@@ -186,17 +204,35 @@ impl Workspaces {
         self.inner.stopping.cancel();
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
+        self.last_starts().await;
     }
 }
 
 impl Inner {
+    /// Runs a piece of work that may be dropped at any of its pauses, for the next gateway to begin anew.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(task);
+        let dropped = self.dropped.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = task => {}
+                () = dropped.cancelled() => {}
+            }
+        });
     }
 
-    fn lease_of(&self, reservation: Reservation) -> Lease {
-        let starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
-        let start = starts.get(&reservation.id).cloned();
+    fn watch_all(self: &Arc<Self>) {
+        for machine in self.engines.keys() {
+            self.spawn(reconcile::watch(self.clone(), machine.clone()));
+            self.spawn(reconcile::listen(self.clone(), machine.clone()));
+        }
+        self.spawn(reap::reap(self.clone()));
+    }
+
+    fn lease_of(self: &Arc<Self>, reservation: Reservation) -> Lease {
+        let start = self.starts.lock().unwrap_or_else(PoisonError::into_inner).get(&reservation.id).cloned();
+        if start.is_none() && reservation.state == State::Starting {
+            return self.lease_from_book(reservation);
+        }
         Lease::new(self.container(reservation), start)
     }
 
@@ -216,7 +252,12 @@ impl Inner {
 
     /// Marks a reservation as ending and hands it to a task. `None` when it was not live.
     fn end(self: &Arc<Self>, id: &ReservationId, reason: EndReason) -> Option<Reservation> {
-        let before = self.desk.change(|book| book.begin_end(id, reason))?;
+        let begun = self.roles.as_owner(|| self.desk.change(|book| book.begin_end(id, reason)));
+        let Ok(before) = begun else {
+            self.end_there(id, reason);
+            return self.desk.read(|book| book.get(id).filter(|r| r.is_live()).cloned());
+        };
+        let before = before?;
         tracing::info!(reservation = %id, user = %before.user, slot = %before.slot, %reason, "ending");
         // A start under way sees the new state and cleans up after itself.
         if before.state == State::Active {
@@ -226,8 +267,16 @@ impl Inner {
     }
 
     /// The container is gone: frees the slot and writes history.
-    async fn finish(&self, id: &ReservationId, reason: EndReason, detail: Option<String>) {
-        let ended = self.desk.change(|book| book.finish(id, reason, detail, Timestamp::now()));
+    async fn finish(self: &Arc<Self>, id: &ReservationId, reason: EndReason, detail: Option<String>) {
+        let ended = loop {
+            let finish =
+                || self.desk.change(|book| book.finish(id, reason, detail.clone(), Timestamp::now()));
+            match self.roles.as_owner(finish) {
+                Ok(ended) => break ended,
+                Err(Role::Elder(heir)) => return heir.tell(id, Fate::Ended { reason, detail }).await,
+                Err(_) => drop(self.roles.heir().await),
+            }
+        };
         if let Some(ended) = ended {
             tracing::info!(reservation = %id, user = %ended.user, slot = %ended.slot, reason = %ended.reason,
                 detail = ended.detail.as_deref().unwrap_or_default(), "ended");
@@ -238,9 +287,18 @@ impl Inner {
                 reason: ended.reason,
                 detail: ended.detail.as_deref().map(crate::text::printable),
             });
-            self.remove_run_dir(id).await;
-            self.save_end(ended).await;
+            self.write_down(ended).await;
         }
+    }
+
+    /// Once the book has let go of it, this must come to its end, also where who waits for it does not.
+    async fn write_down(self: &Arc<Self>, ended: Ended) {
+        let inner = self.clone();
+        let written = self.kept.spawn(async move {
+            inner.remove_run_dir(&ended.id).await;
+            inner.save_end(ended).await;
+        });
+        let _ = written.await;
     }
 
     async fn save_end(&self, ended: Ended) {

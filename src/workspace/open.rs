@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::lease::{Container, Lease, Start};
+use super::role::Role;
 use super::{Inner, close};
 use crate::agent::protocol::{Account, AgentConfig, CONFIG_NAME, FAILURE_NAME};
 use crate::audit::Event;
@@ -21,7 +22,8 @@ use crate::config::Slot;
 use crate::engine::labels::container_name;
 use crate::engine::{ContainerSpec, Engine, EngineError, Labels, Progress, Stage};
 use crate::error_chain::in_full;
-use crate::reservation::{EndReason, Refusal, Reservation};
+use crate::handover::Fate;
+use crate::reservation::{EndReason, Refusal, Reservation, ReservationId};
 
 /// From a started container to an answering agent.
 const AGENT_LIMIT: Duration = Duration::from_secs(20);
@@ -52,7 +54,7 @@ impl Inner {
         let container = Container { password: password.clone(), ..self.container(reservation.clone()) };
         let lease = Lease::new(container, Some(start));
         let opening = Opening { reservation, who, password };
-        self.spawn(run(self.clone(), opening, told));
+        self.kept.spawn(run(self.clone(), opening, told));
         lease
     }
 }
@@ -68,9 +70,7 @@ async fn run(inner: Arc<Inner>, opening: Opening, told: watch::Sender<Start>) {
     let id = opening.reservation.id.clone();
     let outcome = start(&inner, &opening, &told).await;
     let reservation = opening.reservation;
-    let ready = outcome.is_ok() && inner.desk.change(|book| book.activate(&id));
-    // Not to be found as starting any more before anybody is told how it went.
-    inner.starts.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    let ready = conclude(&inner, &id, outcome.is_ok()).await;
     let said = match outcome {
         Ok(()) if ready => {
             tracing::info!(reservation = %id, user = %reservation.user, slot = %reservation.slot, "active");
@@ -94,6 +94,30 @@ async fn run(inner: Arc<Inner>, opening: Opening, told: watch::Sender<Start>) {
         }
     };
     told.send_replace(said);
+}
+
+/// Marks the reservation as active, if its container runs and nobody has ended it meanwhile.
+async fn conclude(inner: &Inner, id: &ReservationId, runs: bool) -> bool {
+    let mut active = false;
+    // Not to be found as starting any more before anybody is told how it went.
+    let mut conclude = || {
+        active = runs && inner.desk.change(|book| book.activate(id));
+        inner.starts.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    };
+    loop {
+        match inner.roles.as_owner(&mut conclude) {
+            Ok(()) => return active,
+            Err(Role::HandingOver) => drop(inner.roles.heir().await),
+            Err(Role::Elder(heir)) => {
+                conclude();
+                if active {
+                    heir.tell(id, Fate::Active).await;
+                }
+                return active;
+            }
+            Err(Role::Owner) => {}
+        }
+    }
 }
 
 fn detail_of(refusal: &Refusal) -> String {

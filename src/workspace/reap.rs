@@ -33,7 +33,7 @@ fn until_next(inner: &Inner) -> Duration {
     left.map_or(LONGEST_SLEEP, |left| Duration::try_from(left).unwrap_or_default().min(LONGEST_SLEEP))
 }
 
-async fn retry_unsaved(inner: &Inner) {
+pub(super) async fn retry_unsaved(inner: &Inner) {
     let unsaved = std::mem::take(&mut *inner.unsaved.lock().unwrap_or_else(PoisonError::into_inner));
     for ended in unsaved {
         inner.save_end(ended).await;

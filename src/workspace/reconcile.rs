@@ -56,7 +56,7 @@ pub(super) async fn listen(inner: Arc<Inner>, machine: MachineName) {
 }
 
 impl Inner {
-    fn bell(&self, machine: &MachineName) -> Arc<Notify> {
+    pub(super) fn bell(&self, machine: &MachineName) -> Arc<Notify> {
         self.bells.get(machine).cloned().unwrap_or_default()
     }
 
@@ -115,7 +115,7 @@ impl Inner {
         }
     }
 
-    async fn adopt(&self, labels: &Labels) {
+    async fn adopt(self: &Arc<Self>, labels: &Labels) {
         if self.desk.read(|book| book.get(&labels.reservation).is_some()) {
             return;
         }
@@ -140,7 +140,7 @@ impl Inner {
 
     /// What the book holds as active here but does not run has ended without us.
     async fn find_lost(
-        &self,
+        self: &Arc<Self>,
         engine: &dyn Engine,
         machine: &MachineName,
         running: &HashMap<ReservationId, Labels>,

@@ -4,6 +4,7 @@ use clusteria::auth::totp;
 
 use super::client::Try;
 use super::methods::append;
+use super::slapd::{Slapd, searching};
 use crate::common::terminal::Terminal;
 use crate::common::{Cluster, Plan, run};
 
@@ -135,6 +136,55 @@ fn a_second_factor_is_enrolled_asked_for_and_removed() {
     assert_eq!(off.status, 1, "taken already: {off:?}");
     cluster.cli(&["user", "totp-off", "ada"]).success();
     by("password", "").is_in();
+}
+
+/// What a reservation's password opens is work: no second factor is asked with it, and the account stays shut.
+#[test]
+fn a_reservations_password_opens_the_work_and_not_the_account() {
+    let mut cluster = Cluster::prepare(&Plan::default());
+    append(&cluster, "[auth.totp]\nrequired = \"everybody\"\n");
+    cluster.cli(&["user", "admin", "ada", "on"]).success();
+    cluster.start_gateway();
+    let reserved = cluster.ssh("ada").run("clusteria reserve --json").success().stdout;
+    let facts: serde_json::Value = serde_json::from_str(&reserved).unwrap();
+    let lent = facts["password"].as_str().unwrap().to_owned();
+    let by = |method| Try::new(&cluster, "ada", method).password(&lent);
+    for method in ["password", "keyboard-interactive"] {
+        by(method).is_in();
+        assert_eq!(by(method).run("id -un").success().stdout.trim(), "ada");
+    }
+    for account in
+        ["clusteria key add x", "clusteria password --account", "clusteria totp", "clusteria key remove x"]
+    {
+        let refused = by("password").run(account);
+        assert!(refused.status == 1 && refused.stderr.contains("reservation's own password"), "{refused:?}");
+    }
+    assert_eq!(by("password").run("clusteria admin list").status, 1);
+    cluster.ssh("ada").run("clusteria admin list").success();
+    // The account's own password is half of what it takes.
+    Try::new(&cluster, "ada", "password").password("pw-ada").is_out();
+    cluster.ssh("ada").run("clusteria release").success();
+    by("password").is_out();
+}
+
+#[test]
+fn the_directorys_group_says_who_must_have_a_second_factor() {
+    let mut cluster = Cluster::prepare(&Plan { users: &["ada"], ..Plan::default() });
+    let slapd = Slapd::start("");
+    std::fs::write(cluster.path("ldap-password"), "readerpw\n").unwrap();
+    let urls = [format!("ldaps://127.0.0.1:{}", slapd.ldaps)];
+    let ldap = searching(&urls, &slapd.path("ca.pem"), &cluster.path("ldap-password"));
+    let group = "totp_group = \"cn=admins,ou=groups,dc=lab,dc=test\"\n";
+    append(&cluster, &(ldap.trim_end().to_owned() + "\n" + group));
+    cluster.start_gateway();
+    for (name, is_in) in [("ada", true), ("lia", true), ("max", false)] {
+        let one = Try::new(&cluster, name, "password").password(&format!("pw-{name}"));
+        if is_in { one.is_in() } else { drop(one.is_out()) }
+    }
+    let max = "keyboard-interactive";
+    let terminal_said = Try::new(&cluster, "max", max).password("pw-max").code("000000").talkative().is_out();
+    assert!(terminal_said.stderr.contains("Permission denied"), "{terminal_said:?}");
+    assert!(cluster.log().contains("wrong code"), "{}", cluster.log());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The clients: each turns an [`Ask`] into a command line.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use super::ask::Ask;
@@ -34,13 +34,7 @@ pub const CLIENTS: &[&dyn Client] = &[
 ];
 
 /// Where tests/clients/install puts what it fetches.
-pub fn installed() -> PathBuf {
-    let or = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    or("CLUSTERIA_TEST_CLIENTS")
-        .or_else(|| or("XDG_CACHE_HOME").map(|cache| cache.join("clusteria-tests")))
-        .or_else(|| or("HOME").map(|home| home.join(".cache/clusteria-tests")))
-        .unwrap()
-}
+pub use crate::common::cache as installed;
 
 /// A library, driven by a script of ours.
 struct Script {

@@ -11,10 +11,11 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 pub mod browser;
+pub mod engines;
 pub mod raw;
 pub mod terminal;
 
@@ -25,6 +26,15 @@ pub const GATEWAY: &str = env!("CARGO_BIN_EXE_clusteria");
 pub const SOON: Duration = Duration::from_secs(30);
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// Where tests/run keeps what the tests fetch.
+pub fn cache() -> PathBuf {
+    let or = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    or("CLUSTERIA_TEST_CACHE")
+        .or_else(|| or("XDG_CACHE_HOME").map(|cache| cache.join("clusteria-tests")))
+        .or_else(|| or("HOME").map(|home| home.join(".cache/clusteria-tests")))
+        .unwrap()
+}
 
 /// Waits until something is so; what it waits for is named when it never is.
 #[track_caller]
@@ -85,6 +95,8 @@ pub struct Cluster {
     pub folder: tempfile::TempDir,
     pub port: u16,
     gateway: Option<Child>,
+    /// Gateways that took over from it, oldest first.
+    heirs: Mutex<Vec<u32>>,
 }
 
 impl Cluster {
@@ -98,7 +110,7 @@ impl Cluster {
     pub fn prepare(plan: &Plan) -> Self {
         let name = format!("t-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = tempfile::Builder::new().prefix("ct-").tempdir().unwrap();
-        let cluster = Self { name, folder, port: free_port(), gateway: None };
+        let cluster = Self { name, folder, port: free_port(), gateway: None, heirs: Mutex::default() };
         fs::write(cluster.config(), cluster.config_text(plan)).unwrap();
         cluster.cli(&["hostkey"]).success();
         for user in plan.users {
@@ -187,6 +199,20 @@ impl Cluster {
         self.gateway.as_ref().unwrap().id()
     }
 
+    /// `clusteria reload`: a new process takes over. Returns it.
+    pub fn reload(&self) -> u32 {
+        let said = self.cli(&["reload"]).success().stdout;
+        let pid = said.split_whitespace().nth(1).and_then(|pid| pid.parse().ok());
+        let pid = pid.unwrap_or_else(|| panic!("{said}"));
+        self.heirs.lock().unwrap().push(pid);
+        pid
+    }
+
+    /// The process that has taken over last.
+    pub fn owner_pid(&self) -> u32 {
+        self.heirs.lock().unwrap().last().copied().unwrap_or_else(|| self.gateway_pid())
+    }
+
     /// SIGKILL: no chance to clean up.
     pub fn kill_gateway(&mut self) {
         let mut child = self.gateway.take().unwrap();
@@ -262,6 +288,11 @@ impl Drop for Cluster {
             let _ = child.kill();
             let _ = child.wait();
         }
+        for heir in std::mem::take(self.heirs.get_mut().unwrap()) {
+            if is_gateway(heir, &self.config()) {
+                signal(heir, "KILL");
+            }
+        }
         for name in self.containers() {
             docker(&["rm", "-f", "-v", &name]);
         }
@@ -270,6 +301,17 @@ impl Drop for Cluster {
             eprintln!("--- log of the gateway ---\n{}", self.log());
         }
     }
+}
+
+/// Is this process a gateway of this configuration? A number alone may be another's by now.
+pub fn is_gateway(pid: u32, config: &Path) -> bool {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let config = config.as_os_str().as_encoded_bytes();
+    line.split(|byte| *byte == 0).any(|word| word == config)
+}
+
+pub fn signal(pid: u32, name: &str) {
+    assert!(Command::new("kill").args(["-s", name, &pid.to_string()]).status().unwrap().success());
 }
 
 /// A program that ends with its test, also when the test fails.

@@ -3,19 +3,11 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::{Cluster, Ran, run};
-
-fn folder() -> PathBuf {
-    let or = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    or("CLUSTERIA_TEST_WIRE")
-        .or_else(|| or("XDG_CACHE_HOME").map(|cache| cache.join("clusteria-tests/wire")))
-        .or_else(|| or("HOME").map(|home| home.join(".cache/clusteria-tests/wire")))
-        .unwrap()
-}
+use super::{Cluster, Ran, cache, run};
 
 /// A program of its folder.
 pub fn program(name: &str) -> Command {
-    Command::new(folder().join("bin").join(name))
+    Command::new(cache().join("wire/bin").join(name))
 }
 
 /// `python tests/wire/SCRIPT NAME PORT USER KEY MORE…`

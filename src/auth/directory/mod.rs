@@ -39,6 +39,8 @@ pub struct Entry {
     pub member: bool,
     /// Is in the group of administrators.
     pub admin: bool,
+    /// Is in the group whose members must have a second factor.
+    pub must_have_two: bool,
 }
 
 /// A public key of the directory.

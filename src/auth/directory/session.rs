@@ -147,16 +147,12 @@ impl<'a> Session<'a> {
             }
             return Ok(None);
         };
-        let member = match &self.rules.group {
-            Some(group) => self.is_member(group, &only.dn, user).await?,
-            None => true,
-        };
-        let admin = match &self.rules.admin_group {
-            Some(group) => self.is_member(group, &only.dn, user).await?,
-            None => false,
-        };
+        let rules = self.rules;
+        let member = self.is_in(rules.group.as_ref(), &only.dn, user).await?.unwrap_or(true);
+        let admin = self.is_in(rules.admin_group.as_ref(), &only.dn, user).await?.unwrap_or(false);
+        let must_have_two = self.is_in(rules.totp_group.as_ref(), &only.dn, user).await?.unwrap_or(false);
         let uid = self.rules.uid_attribute.as_ref().and_then(|name| uid(only, name));
-        Ok(Some(Entry { dn: only.dn.clone(), uid, keys: self.keys(only), member, admin }))
+        Ok(Some(Entry { dn: only.dn.clone(), uid, keys: self.keys(only), member, admin, must_have_two }))
     }
 
     fn keys(&self, entry: &SearchEntry) -> Vec<DirectoryKey> {
@@ -173,11 +169,18 @@ impl<'a> Session<'a> {
             .collect()
     }
 
-    async fn is_member(&mut self, group: &str, dn: &str, user: &UserName) -> Result<bool, DirectoryError> {
+    /// `None` where the site names no such group.
+    async fn is_in(
+        &mut self,
+        group: Option<&String>,
+        dn: &str,
+        user: &UserName,
+    ) -> Result<Option<bool>, DirectoryError> {
+        let Some(group) = group else { return Ok(None) };
         let (dn, user) = (ldap_escape(dn), ldap_escape(user.as_str()));
         let filter = format!("(|(member={dn})(uniqueMember={dn})(memberUid={user}))");
         let found = self.search(group, Scope::Base, &filter, vec![NO_ATTRIBUTES.to_owned()]).await?;
-        Ok(!found.is_empty())
+        Ok(Some(!found.is_empty()))
     }
 
     async fn search(

@@ -23,6 +23,7 @@ pub(super) const LDAP: Section = Section {
         "bind_password_file",
         "group",
         "admin_group",
+        "totp_group",
         "key_attribute",
         "uid_attribute",
     ],
@@ -40,7 +41,7 @@ pub(super) fn ldap(table: &mut Table<'_, '_>, folder: &Path) -> Ldap {
     let cache = table.take("cache").and_then(|value| value.duration(Duration::ZERO..=LONGEST_CACHE));
     let entry = entry(table, folder);
     let mut line = |key| table.take(key).and_then(|value| value.line(LONGEST));
-    let (group, admin_group) = (line("group"), line("admin_group"));
+    let (group, admin_group, totp_group) = (line("group"), line("admin_group"), line("totp_group"));
     let mut attribute = |key| table.take(key).and_then(|value| value.checked(attribute));
     let key_attribute = attribute("key_attribute").unwrap_or_else(|| "sshPublicKey".to_owned());
     let uid_attribute = attribute("uid_attribute").filter(|name| !name.is_empty());
@@ -52,6 +53,7 @@ pub(super) fn ldap(table: &mut Table<'_, '_>, folder: &Path) -> Ldap {
         entry,
         group,
         admin_group,
+        totp_group,
         key_attribute,
         uid_attribute,
     }

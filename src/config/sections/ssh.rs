@@ -22,6 +22,7 @@ pub(super) const SSH: Section = Section {
         "max_connections",
         "max_per_user",
         "max_startups",
+        "drain",
     ],
     later: &[],
 };
@@ -33,6 +34,10 @@ pub(super) const LISTEN: Section =
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2222);
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
 const SECOND_TO_HOUR: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+const SECOND_TO_MONTH: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(30 * 24 * 3600);
+/// As long as a reservation lives by default: nobody who works when the gateway is replaced is cut off.
+const DEFAULT_DRAIN: Duration = Duration::from_secs(8 * 3600);
 /// Room for a class behind one address that all comes in at once, not for a flood.
 const DEFAULT_STARTUPS: usize = 100;
 const MOST_CONNECTIONS: u64 = 100_000;
@@ -45,6 +50,8 @@ pub(super) fn ssh(table: &mut Table<'_, '_>, folder: &Path, machines: &[Machine]
     let keepalive = wait("keepalive").unwrap_or(DEFAULT_WAIT);
     let (max_connections, max_per_user) = connections(table);
     let max_startups = table.take("max_startups").and_then(|value| count(&value)).unwrap_or(DEFAULT_STARTUPS);
+    let drain =
+        table.take("drain").and_then(|value| value.duration(SECOND_TO_MONTH)).unwrap_or(DEFAULT_DRAIN);
     Ssh {
         listen: listen.unwrap_or_else(|| vec![Listen { address: DEFAULT_LISTEN, machine: None }]),
         host_keys: host_keys.unwrap_or_else(|| folder.join("hostkeys")),
@@ -53,6 +60,7 @@ pub(super) fn ssh(table: &mut Table<'_, '_>, folder: &Path, machines: &[Machine]
         max_connections,
         max_per_user,
         max_startups,
+        drain,
     }
 }
 

@@ -14,7 +14,7 @@ use super::Problem;
 use super::bearer::{Bearer, Sent};
 use crate::frontdoor::facts;
 use crate::reservation::view::ClusterView;
-use crate::reservation::{Cause, Target};
+use crate::reservation::{Cause, Refusal, Target};
 
 /// A start that takes longer than this is told of as it is: below the limit of every answer.
 const START_LIMIT: Duration = Duration::from_secs(45);
@@ -56,7 +56,6 @@ pub(super) async fn reserve(bearer: Bearer, Sent(wish): Sent<Wish>) -> Result<Re
     let refused = |refusal| Problem::Refused(refusal, bearer.lang);
     let workspaces = &bearer.site.door.workspaces;
     let lease = workspaces.reserve(&bearer.who, target, Cause::Explicit).map_err(refused)?;
-    let claimed = lease.reservation().clone();
     let (status, mut facts) = match timeout(START_LIMIT, lease.ready()).await {
         Ok(ready) => {
             let container = ready.map_err(refused)?;
@@ -67,7 +66,11 @@ pub(super) async fn reserve(bearer: Bearer, Sent(wish): Sent<Wish>) -> Result<Re
             facts["state"] = "active".into();
             (StatusCode::CREATED, facts)
         }
-        Err(_) => (StatusCode::ACCEPTED, facts(&claimed, Timestamp::now())),
+        Err(_) => {
+            let mine = workspaces.desk().read(|book| book.of(bearer.who.user()).cloned());
+            let mine = mine.ok_or(Problem::Refused(Refusal::Cancelled, bearer.lang))?;
+            (StatusCode::ACCEPTED, facts(&mine, Timestamp::now()))
+        }
     };
     facts["user"] = bearer.who.user().as_str().into();
     Ok((status, Json(facts)).into_response())

@@ -24,6 +24,7 @@ use super::layout;
 use super::session::{Secret, Session};
 use super::visitor::{Posted, cookie, language};
 use super::{Ends, Site};
+use crate::audit::Event;
 use crate::reservation::{MachineName, Reservation, State};
 use crate::text::Say;
 use crate::text::web::Page;
@@ -142,6 +143,12 @@ pub(super) async fn open(form: Posted) -> Result<axum::response::Response, axum:
     let ticket = visitor.site.tickets.issue(pass(&mine, &session));
     match (place, ticket) {
         (Some(place), Some(ticket)) => {
+            visitor.site.door.audit.note(Event::Forward {
+                user: mine.user.clone(),
+                source: visitor.peer,
+                kind: "page",
+                target: "JupyterLab".to_owned(),
+            });
             let to = format!("{place}{TICKET_PATH}{}", ticket.reveal());
             Ok(visitor.go(&to))
         }

@@ -1,218 +1,32 @@
-//! One connection: russh's callbacks, translated into what the channels' tasks understand.
-//! No callback waits for a container or for a consumer.
+//! russh's callbacks, each translated in a few lines into what the connection and its channels' tasks understand.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use russh::keys::Certificate;
 use russh::keys::ssh_key::Signature;
-use russh::keys::{Certificate, HashAlg, PublicKey};
 use russh::server::{
     Auth, ChannelOpenHandle, GlobalReply, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
 };
 use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, Error, Pty as Mode, Sig};
-use tokio_util::sync::CancellationToken;
 
-use super::certificates::{authority, shown};
-use super::channels::Channels;
-use super::forward::{Dial, Forward};
-use super::host_key_proof::{ANNOUNCE, PROVE, announcement, prove};
-use super::landing::Login;
-use super::listener::Gateway;
-use super::login::{Step, Talk};
-use super::outgoing::Outgoing;
-use super::remote::{Remote, X11};
-use super::remote_forward::{RemoteForwards, Spot};
-use super::seats::Seat;
-use super::session::{Asked, Session as ClientSession};
-use super::visit::Visit;
+use super::{Connection, fingerprint};
 use crate::agent::protocol::{Control, Pty, WindowSize};
-use crate::auth::permissions::Permissions;
-use crate::auth::{Attempt, Denial, Identity, fido};
+use crate::auth::{Attempt, Denial};
 use crate::config::AuthMethod;
-use crate::reservation::{MachineName, UserName};
+use crate::ssh::certificates::{authority, shown};
+use crate::ssh::forward::Dial;
+use crate::ssh::host_key_proof::{ANNOUNCE, PROVE, announcement};
+use crate::ssh::remote::{Remote, X11};
+use crate::ssh::remote_forward::Spot;
+use crate::ssh::session::Asked;
+use crate::ssh::visit::Visit;
 use crate::text::login::{Login as LoginText, in_both};
 use crate::text::session::Line;
 use crate::text::{Lang, Say};
 
 /// Longest TERM that is passed on.
 const MAX_TERM: usize = 64;
-/// How often one connection may have our host keys proven: signing costs us more than asking costs them.
-const PROOFS: u8 = 4;
-
-/// Both ends of the TCP connection, and what the listener stands for.
-#[derive(Debug, Clone)]
-pub(super) struct Peer {
-    pub(super) client: SocketAddr,
-    pub(super) local: SocketAddr,
-    pub(super) machine: Option<MachineName>,
-}
-
-/// Somebody who has logged in on this connection, and what they named as their target.
-#[derive(Debug, Clone)]
-pub(super) struct Guest {
-    pub(super) identity: Identity,
-    pub(super) login: Login,
-    pub(super) peer: Peer,
-    /// What the credential allows.
-    pub(super) permissions: Permissions,
-}
-
-pub(super) struct Connection {
-    gateway: Arc<Gateway>,
-    peer: Peer,
-    guest: Option<Guest>,
-    talk: Talk,
-    seat: Option<Seat<UserName>>,
-    authenticated: CancellationToken,
-    channels: Arc<Channels>,
-    /// Since the login.
-    remote: Option<Arc<Remote>>,
-    forwards: Arc<RemoteForwards>,
-    no_more_sessions: bool,
-    proofs_left: u8,
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.channels.close_all();
-        if let Some(remote) = &self.remote {
-            remote.over.cancel();
-        }
-    }
-}
-
-impl Connection {
-    pub(super) fn new(gateway: Arc<Gateway>, peer: Peer, authenticated: CancellationToken) -> Self {
-        let (channels, forwards) = <_>::default();
-        Self {
-            gateway,
-            peer,
-            guest: None,
-            talk: Talk::default(),
-            seat: None,
-            authenticated,
-            channels,
-            remote: None,
-            forwards,
-            no_more_sessions: false,
-            proofs_left: PROOFS,
-        }
-    }
-
-    fn login(&self, name: &str) -> Login {
-        Login::read(name, self.peer.machine.as_ref())
-    }
-
-    /// The only place where a connection gets a guest: from an identity that `auth` has made.
-    fn admit(&mut self, login: Login, step: Step) -> Auth {
-        match step {
-            Step::In(identity) => {
-                let permissions = identity.permissions().clone();
-                self.guest = Some(Guest { identity, login, peer: self.peer.clone(), permissions });
-                Auth::Accept
-            }
-            Step::Say(auth) => auth,
-        }
-    }
-
-    fn allows(&self, allowed: impl FnOnce(&Permissions) -> bool) -> bool {
-        self.guest.as_ref().is_some_and(|guest| allowed(&guest.permissions))
-    }
-
-    /// Does a FIDO key's signature show that somebody touched it, and who, where the enrolled key demands it?
-    async fn is_touched(&self, login: &Login, key: &VerifiedPublicKey<'_>) -> bool {
-        if !fido::is_fido(key.signature.algorithm().as_str()) {
-            return true;
-        }
-        let auth = &self.gateway.auth;
-        let verify = auth.key_demands_verification(&login.user, &fingerprint(key.public_key)).await;
-        fido::is_enough(key.signature.as_bytes(), verify)
-    }
-
-    /// Signing takes its time: not on the threads that carry everybody's bytes.
-    fn prove_host_keys(&mut self, asked: Bytes, reply: GlobalReply, session: &Session) {
-        let (Some(id), Some(algorithm)) = (session.session_id(), session.host_key_algorithm()) else {
-            return;
-        };
-        let Some(left) = self.proofs_left.checked_sub(1) else { return };
-        self.proofs_left = left;
-        let (id, algorithm, russh) = (id.to_vec(), algorithm.clone(), self.gateway.russh.clone());
-        self.gateway.tasks.spawn_blocking(move || {
-            if let Some(proof) = prove(&russh.keys, &id, &algorithm, &asked) {
-                reply.success(proof);
-            }
-        });
-    }
-
-    fn start(&self, channel: ChannelId, asked: Asked, session: &mut Session) -> Result<(), Error> {
-        let (Some(remote), Some((waiting, inbox))) = (&self.remote, self.channels.start(channel)) else {
-            return session.channel_failure(channel);
-        };
-        session.channel_success(channel)?;
-        let (asked, original) = forced(&remote.visit.guest.permissions, asked);
-        remote.visit.note_channel(asked.kind());
-        let mut env = waiting.env;
-        env.extend(original.map(|original| ("SSH_ORIGINAL_COMMAND".to_owned(), original)));
-        let client = ClientSession {
-            remote: remote.clone(),
-            lang: Lang::from_locale(locale(&env)),
-            pty: waiting.pty,
-            env,
-            wants_agent: waiting.wants_agent,
-            x11: waiting.x11,
-            outgoing: Outgoing::new(waiting.write, session.handle()),
-            inbox,
-        };
-        self.gateway.tasks.spawn(client.run(asked));
-        Ok(())
-    }
-
-    fn forward(&self, channel: Channel<Msg>, dial: Dial, reply: ChannelOpenHandle, session: &Session) {
-        let Some(remote) = &self.remote else { return };
-        if self.channels.is_full() {
-            return;
-        }
-        remote.visit.note_forward("to the container", dial.to_string());
-        let inbox = self.channels.add_forward(channel.id());
-        let (_, write) = channel.split();
-        let visit = remote.visit.clone();
-        let forward = Forward { visit, outgoing: Outgoing::new(write, session.handle()), inbox };
-        self.gateway.tasks.spawn(forward.run(dial, reply));
-    }
-}
-
-/// The client's locale, by the order of POSIX.
-fn locale(env: &[(String, String)]) -> &str {
-    ["LC_ALL", "LC_MESSAGES", "LANG"]
-        .iter()
-        .find_map(|name| env.iter().find(|(n, v)| n == name && !v.is_empty()))
-        .map_or("", |(_, value)| value)
-}
-
-fn answer(done: bool, channel: ChannelId, session: &mut Session) -> Result<(), Error> {
-    if done { session.channel_success(channel) } else { session.channel_failure(channel) }
-}
-
-/// A forced command takes the place of whatever is asked for, which it finds in SSH_ORIGINAL_COMMAND.
-fn forced(permissions: &Permissions, asked: Asked) -> (Asked, Option<String>) {
-    let Some(command) = &permissions.force_command else { return (asked, None) };
-    let original = match asked {
-        Asked::Shell => None,
-        Asked::Exec(command) => Some(String::from_utf8_lossy(&command).into_owned()),
-        Asked::Sftp => Some("sftp".to_owned()),
-    };
-    (Asked::Exec(command.clone().into_bytes()), original)
-}
-
-fn fingerprint(key: &PublicKey) -> String {
-    key.fingerprint(HashAlg::Sha256).to_string()
-}
-
-fn size(columns: u32, rows: u32, width: u32, height: u32) -> WindowSize {
-    let clamp = |value| u16::try_from(value).unwrap_or(u16::MAX);
-    WindowSize { columns: clamp(columns), rows: clamp(rows), width: clamp(width), height: clamp(height) }
-}
 
 impl Handler for Connection {
     type Error = Error;
@@ -564,17 +378,11 @@ fn name_of(signal: &Sig) -> &str {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn answer(done: bool, channel: ChannelId, session: &mut Session) -> Result<(), Error> {
+    if done { session.channel_success(channel) } else { session.channel_failure(channel) }
+}
 
-    #[test]
-    fn the_locale_is_found_in_posix_order() {
-        let env = |pairs: &[(&str, &str)]| {
-            pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Vec<_>>()
-        };
-        assert_eq!(locale(&env(&[("LANG", "fr_FR"), ("LC_ALL", "en_US")])), "en_US");
-        assert_eq!(locale(&env(&[("LANG", "fr_FR"), ("LC_ALL", "")])), "fr_FR");
-        assert_eq!(locale(&[]), "");
-    }
+fn size(columns: u32, rows: u32, width: u32, height: u32) -> WindowSize {
+    let clamp = |value| u16::try_from(value).unwrap_or(u16::MAX);
+    WindowSize { columns: clamp(columns), rows: clamp(rows), width: clamp(width), height: clamp(height) }
 }
