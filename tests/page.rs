@@ -5,6 +5,8 @@
 #[path = "page/access.rs"]
 mod access;
 mod common;
+#[path = "page/api.rs"]
+mod api;
 #[path = "page/raw.rs"]
 mod raw;
 #[path = "page/site.rs"]

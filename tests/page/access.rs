@@ -2,7 +2,7 @@
 
 use crate::common::Plan;
 use crate::raw::{Visitor, ask};
-use crate::site::Site;
+use crate::site::{Site, token};
 
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 
@@ -54,13 +54,6 @@ const API: [(&str, &str, [u16; 3]); 12] = [
     ("PUT", "/admin/machines/gpu1/draining", [401, 403, 422]),
     ("GET", "/nothing", [404, 404, 404]),
 ];
-
-fn token(site: &Site, who: &Visitor) -> String {
-    let made = who.post(&site.url, "/tokens", "label=test");
-    assert_eq!(made.status, 201, "{made:?}");
-    let token = made.body.split("clusteria_").nth(1).unwrap().split('<').next().unwrap();
-    format!("Bearer clusteria_{token}")
-}
 
 #[test]
 fn everybody_gets_what_is_theirs_and_nothing_else() {

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::common::browser::Browser;
 use crate::common::{Cluster, Plan, free_port};
+use crate::raw::Visitor;
 
 pub struct Site {
     pub cluster: Cluster,
@@ -70,4 +71,12 @@ pub fn code(secret: &str) -> String {
                   o=d[-1]&15;print('%06d'%((struct.unpack('>I',d[o:o+4])[0]&0x7fffffff)%1000000))";
     let output = std::process::Command::new("python3").args(["-c", script, secret.trim()]).output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// A token of theirs, as a header has it.
+pub fn token(site: &Site, who: &Visitor) -> String {
+    let made = who.post(&site.url, "/tokens", "label=test");
+    assert_eq!(made.status, 201, "{made:?}");
+    let token = made.body.split("clusteria_").nth(1).unwrap().split('<').next().unwrap();
+    format!("Bearer clusteria_{token}")
 }
