@@ -24,7 +24,7 @@ use crate::agent::protocol::BINARY_NAME;
 use crate::audit::{Audit, AuditError, Event};
 use crate::auth::{AuthError, Authenticator};
 use crate::charter::{Charter, CharterError};
-use crate::config::{AgentTransport, Config, EngineAddress, Machine};
+use crate::config::{Config, Machine};
 use crate::engine::Engine;
 use crate::engine::docker::DockerEngine;
 use crate::error_chain::in_full;
@@ -232,14 +232,12 @@ impl Owner {
     }
 }
 
-fn engine(machine: &Machine, agent: &std::path::Path) -> Arc<dyn Engine> {
-    let AgentTransport::Unix = machine.agent;
-    let EngineAddress::Unix(socket) = &machine.engine;
-    Arc::new(DockerEngine::unix(socket, agent))
+pub(crate) fn engine(machine: &Machine, agent: &std::path::Path) -> Arc<dyn Engine> {
+    Arc::new(DockerEngine::new(&machine.engine, agent))
 }
 
 /// Beside our own binary, as cargo and packages put it.
-fn agent_binary() -> Result<PathBuf, AppError> {
+pub(crate) fn agent_binary() -> Result<PathBuf, AppError> {
     let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join(BINARY_NAME)));
     [beside, Some(PathBuf::from(PACKAGED_AGENT))]
         .into_iter()

@@ -18,11 +18,12 @@ pub struct Facts {
     pub process: Option<(u64, u64)>,
 }
 
-const STATES: [&str; 6] = ["free", "reserved", "starting", "ending", "offline", "draining"];
+const STATES: [&str; 7] = ["free", "held", "reserved", "starting", "ending", "offline", "draining"];
 
 fn name(state: &SlotState) -> &'static str {
     match state {
         SlotState::Free => "free",
+        SlotState::Held { .. } => "held",
         SlotState::Reserved { .. } => "reserved",
         SlotState::Starting { .. } => "starting",
         SlotState::Ending { .. } => "ending",
@@ -59,6 +60,8 @@ pub fn prometheus(facts: &Facts) -> String {
         let help = "Reservations that have ended, by why.";
         family("clusteria_reservations_ended_total", "counter", help, &ends);
     }
+    let waiting = [(String::new(), u64::try_from(facts.view.queue.len()).unwrap_or(u64::MAX))];
+    family("clusteria_queue", "gauge", "People in the queue.", &waiting);
     let sessions = [(String::new(), u64::try_from(facts.sessions).unwrap_or(u64::MAX))];
     family("clusteria_web_sessions", "gauge", "People who are signed in on the page.", &sessions);
     if let Some((memory, descriptors)) = facts.process {
@@ -108,7 +111,8 @@ mod tests {
                 slot("gpu1/2", SlotState::Reserved { user, deadline }),
             ],
         };
-        let view = ClusterView { cluster: "lab".into(), now: deadline, machines: vec![machine] };
+        let view =
+            ClusterView { cluster: "lab".into(), now: deadline, machines: vec![machine], queue: vec![] };
         let ends = Some(vec![(EndReason::Expired, 3)]);
         let text = prometheus(&Facts { view, ends, sessions: 2, process: process() });
         for line in [

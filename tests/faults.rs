@@ -4,9 +4,6 @@
 
 mod common;
 
-use std::path::Path;
-use std::process::Command;
-
 use common::{Cluster, IMAGE, Plan, SOON, docker, eventually};
 
 /// Two machines; the second has its own idea of something.
@@ -80,56 +77,6 @@ fn a_missing_mount_is_said_and_leaves_nothing() {
     let refused = cluster.ssh("ada").run("clusteria reserve");
     assert!(refused.status == 1 && refused.stderr.contains("/no/such/folder"), "{}", refused.stderr);
     assert!(cluster.containers().is_empty());
-}
-
-/// The ledger's folder on a full file system of its own.
-struct SmallDisk(std::path::PathBuf);
-
-impl SmallDisk {
-    fn mount(at: &Path) -> Self {
-        std::fs::create_dir_all(at).unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(at).status();
-        assert!(mounted.unwrap().success(), "mounting a tmpfs needs root");
-        Self(at.to_owned())
-    }
-
-    fn fill(&self) {
-        let _ = std::fs::write(self.0.join("filler"), vec![0; 1 << 20]);
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").args(["-l"]).arg(&self.0).status();
-    }
-}
-
-#[test]
-fn a_full_disk_under_the_ledger_refuses_new_reservations_and_nothing_else() {
-    let mut cluster = Cluster::prepare(&Plan { users: &[], ..Plan::default() });
-    let disk = SmallDisk::mount(&cluster.path("ledger"));
-    for user in ["ada", "bob"] {
-        cluster.add_user(user);
-    }
-    cluster.start_gateway();
-    cluster.ssh("ada").run("clusteria reserve").success();
-    disk.fill();
-    let refused = eventually("the ledger is full", SOON, || {
-        let ran = cluster.ssh("bob").run("clusteria reserve");
-        if ran.status == 0 {
-            cluster.ssh("bob").run("clusteria release").success();
-        }
-        (ran.status == 1 && ran.stderr.contains("No new reservations")).then_some(ran)
-    });
-    assert!(refused.stderr.contains("full"), "{}", refused.stderr);
-    assert!(cluster.log().contains("start failed"), "{}", cluster.log());
-    cluster.ssh("ada").run("true").success();
-    assert_eq!(cluster.running(), [format!("clusteria-{}-gpu1-1", cluster.name)]);
-    eventually("no slot is left taken", SOON, || slots_are_free(&cluster).then_some(()));
-    std::fs::remove_file(cluster.path("ledger/filler")).unwrap();
-    cluster.ssh("bob").run("clusteria reserve").success();
-    drop(cluster);
-    drop(disk);
 }
 
 #[test]

@@ -4,9 +4,9 @@
 
 #[path = "page/access.rs"]
 mod access;
-mod common;
 #[path = "page/api.rs"]
 mod api;
+mod common;
 #[path = "page/raw.rs"]
 mod raw;
 #[path = "page/site.rs"]

@@ -102,6 +102,31 @@ fn the_deadline_warns_lets_programs_save_and_takes_the_container() {
 }
 
 #[test]
+fn every_terminal_is_warned_and_who_does_not_end_is_killed_after_the_grace() {
+    let storage = shared_folder();
+    let cluster = Cluster::start(short_lived(storage.path()));
+    cluster.ssh("ada").run("clusteria reserve").success();
+    let terminals = [0, 1].map(|_| Terminal::ssh(&cluster, "ada", 110, 30, ""));
+    terminals.iter().for_each(|terminal| drop(terminal.shows("gpu1/1 ·")));
+    let stubborn =
+        "trap '' TERM HUP; exec >/dev/null 2>&1; while :; do date +%s%N > /storage/alive; sleep 0.05; done";
+    let mut run = cluster.ssh("ada").command(stubborn).spawn().unwrap();
+    for warning in ["ends in 5 s", "ends in 3 s"] {
+        terminals.iter().for_each(|terminal| drop(terminal.shows(warning)));
+    }
+    let status = cluster.ssh("ada").run("clusteria status").success().stdout;
+    assert!(status.contains("gpu1/1 ends in"), "{status}");
+    terminals.iter().for_each(|terminal| drop(terminal.shows("time is over")));
+    let began = Instant::now();
+    eventually("the container is gone", SOON, || cluster.containers().is_empty().then_some(()));
+    let took = began.elapsed();
+    assert!(took > Duration::from_secs(3), "it had its grace: {took:?}");
+    assert!(took < Duration::from_secs(12), "and no more: {took:?}");
+    run.wait().unwrap();
+    terminals.iter().for_each(|terminal| drop(terminal.shows("[ssh ended:")));
+}
+
+#[test]
 fn the_deadline_holds_with_the_gateway_dead() {
     let storage = shared_folder();
     let mut cluster = Cluster::start(short_lived(storage.path()));

@@ -124,9 +124,6 @@ fn twenty_upgrades_refuse_nobody_and_lose_no_byte() {
     assert!(answered.load(Ordering::Relaxed) >= 20);
     gone(&cluster, first);
     eventually("each serves out and ends", SOON, || (gateways(&cluster) == 1).then_some(()));
-    let sockets =
-        std::fs::read_dir(cluster.path("run")).unwrap().flatten().filter(|entry| entry.path().is_file());
-    assert_eq!(sockets.count(), 0);
     let names: Vec<_> =
         std::fs::read_dir(cluster.path("run")).unwrap().flatten().map(|e| e.file_name()).collect();
     assert_eq!(names.len(), 4, "two reservations, two sockets: {names:?}");
@@ -217,7 +214,7 @@ fn a_menu_that_is_open_sees_and_reserves_by_the_new_gateway() {
     menu.shows("bob");
     menu.keys(&["Down", "Enter"]);
     menu.shows("gpu1/2 ·");
-    menu.shows("password");
+    menu.shows("Password of this reservation");
     menu.line("echo $((6 * 7))");
     menu.shows("42");
     assert_eq!(cluster.status("ada")["reservation"]["slot"], "gpu1/2");
@@ -396,4 +393,34 @@ fn an_owner_that_dies_leaves_old_connections_alone() {
     drop(master);
     gone(&cluster, cluster.gateway_pid());
     third.0.kill().unwrap();
+}
+
+#[test]
+fn the_unit_is_what_systemd_understands() {
+    let unit =
+        include_str!("../deploy/clusteria.service").replace("/usr/local/bin/clusteria", common::GATEWAY);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("clusteria.service");
+    std::fs::write(&path, unit).unwrap();
+    let ran = common::run(Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&path), b"");
+    let about_us: Vec<_> = ran.stderr.lines().filter(|line| line.contains("clusteria")).collect();
+    assert!(ran.status == 0 && about_us.is_empty(), "{}", ran.stderr);
+}
+
+/// systemd looks after the process that says READY and MAINPID last.
+#[test]
+fn the_service_manager_is_told_who_serves() {
+    let mut cluster = Cluster::prepare(&Plan::default());
+    let socket = std::os::unix::net::UnixDatagram::bind(cluster.path("notify")).unwrap();
+    socket.set_read_timeout(Some(SOON)).unwrap();
+    let told = || {
+        let mut words = [0; 256];
+        let read = socket.recv(&mut words).unwrap();
+        String::from_utf8_lossy(&words[..read]).into_owned()
+    };
+    cluster.environment.push(("NOTIFY_SOCKET".into(), cluster.path("notify").into()));
+    cluster.start_gateway();
+    assert_eq!(told(), format!("READY=1\nMAINPID={}\n", cluster.gateway_pid()));
+    let heir = cluster.reload();
+    assert_eq!(told(), format!("READY=1\nMAINPID={heir}\n"));
 }

@@ -99,6 +99,11 @@ impl Door {
         self.gateway().as_mut().is_some_and(|stream| stream.write_all(&frame).is_ok())
     }
 
+    /// Tells the gateway that watches, if one does.
+    pub(super) fn tell(&self, event: &Event) {
+        self.send(event);
+    }
+
     /// A gateway watches on this connection until it closes; the newest wins.
     pub(super) fn attend(&self, agent: &Agent, mut stream: UnixStream) {
         let Ok(copy) = stream.try_clone() else { return };

@@ -48,7 +48,8 @@ impl OwnPath {
     }
 }
 
-fn new_directory(prefix: &str) -> io::Result<PathBuf> {
+/// `/tmp/PREFIXxxxxxxxxxx`, which only its maker may enter.
+pub(super) fn new_directory(prefix: &str) -> io::Result<PathBuf> {
     let mut last = io::Error::from(io::ErrorKind::AlreadyExists);
     for _ in 0..TRIES {
         let path = Path::new("/tmp").join(format!("{prefix}{}", random_name()?));

@@ -14,13 +14,21 @@
 //! [`MAX_REQUEST`] bytes, every other frame at most [`MAX_FRAME`]. The gateway's closing of the
 //! connection means that its client is gone.
 //!
+//! A shell on a terminal is kept ([`Request::Shell`]): the gateway's closing leaves it there, and
+//! [`Request::Attach`] goes back to it.
+//!
 //! Descriptors passed with [`Reply::Started`]: without a pty stdin (write end), stdout and stderr
-//! (read ends), in this order; with a pty one descriptor, the master. With [`Reply::Connected`]: the
+//! (read ends), in this order; with a pty one descriptor, the master, as with [`Reply::Attached`]. With [`Reply::Connected`]: the
 //! connected stream socket. All are non-blocking on the gateway's side.
+//!
+//! Over transport `tls` nothing of this changes, but that the bytes of the descriptors follow on the same
+//! connection: [`crate::agent::lanes`].
 
 use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::usage::report::Usage;
 
 /// The protocol's version; a new agent speaks to an older gateway's version or refuses by name.
 pub const VERSION: u8 = 1;
@@ -42,6 +50,8 @@ pub const RUN_DIR: &str = "/.clusteria/run";
 pub const BIN_DIR: &str = "/.clusteria/bin";
 /// The agent's file name in [`BIN_DIR`]; `clusteria` beside it is the same file by another name.
 pub const BINARY_NAME: &str = "clusteria-agent";
+/// Where the agent listens in its container over transport `tls`: above what the kernel gives to those who ask for any port.
+pub const TLS_PORT: u16 = 61022;
 /// The socket in the container on which `clusteria …` inside it reaches the agent (mode 0666).
 pub const DOOR_SOCKET: &str = "/run/clusteria.sock";
 
@@ -90,6 +100,47 @@ pub enum Request {
     },
     /// How does JupyterLab do? Answered with [`Reply::Jupyter`].
     Jupyter,
+    /// Start the login shell on a terminal, to be kept when the gateway closes. Answered with [`Reply::Attached`];
+    /// with [`Reply::Started`] where nothing is kept.
+    Shell(Spawn),
+    /// Which shells are there? Answered with [`Reply::Shells`].
+    Shells,
+    /// Go back to a shell, wherever it is attached now. Answered with [`Reply::Attached`].
+    Attach(Attach),
+    /// For how long has nothing happened? Answered with [`Reply::Idle`].
+    Idle,
+    /// What does the container use? Answered with [`Reply::Usage`], at once.
+    Usage,
+}
+
+/// Somebody comes back to a shell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attach {
+    /// From [`KeptShell`].
+    pub id: u32,
+    /// Their terminal's type and size; its modes stay as the shell has them.
+    pub pty: Pty,
+    /// As in [`Spawn`]: what can still reach a running shell is brought up to date.
+    pub env: Vec<(String, String)>,
+}
+
+/// A shell that outlives its connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptShell {
+    /// To be named by [`Request::Attach`].
+    pub id: u32,
+    /// Somebody is connected to it.
+    pub attached: bool,
+    /// What runs in its foreground; empty at the prompt.
+    pub command: String,
+    /// Further programs that run in it.
+    pub others: u32,
+    /// Where: the working directory, if it is known.
+    pub folder: String,
+    /// Since when the command runs, or the shell where there is none, in milliseconds.
+    pub age_ms: u64,
+    /// Since when nobody is connected, in milliseconds.
+    pub left_ms: u64,
 }
 
 /// Where to listen in the container.
@@ -199,6 +250,26 @@ pub enum Reply {
     },
     /// To [`Request::Jupyter`].
     Jupyter(JupyterState),
+    /// The gateway has a shell that is kept: its terminal's descriptor comes with this frame.
+    Attached {
+        /// Its id in the container.
+        pid: i32,
+        /// Its id among the kept shells.
+        id: u32,
+        /// What brings its screen back; empty for a new one.
+        screen: Vec<u8>,
+    },
+    /// To [`Request::Shells`]; the one that was left last comes first.
+    Shells(Vec<KeptShell>),
+    /// To [`Request::Idle`].
+    Idle {
+        /// For how long nothing has happened, in milliseconds.
+        quiet_ms: u64,
+        /// After how many of them it is time to end; 0 for never.
+        limit_ms: u64,
+    },
+    /// To [`Request::Usage`].
+    Usage(Box<Usage>),
 }
 
 /// How JupyterLab does in a container.
@@ -236,6 +307,8 @@ pub enum RefusedKind {
     Ending,
     /// Nobody can listen there.
     ListenFailed,
+    /// That shell is not there any more.
+    NoSuchShell,
 }
 
 /// Gateway to agent, after the reply.
@@ -260,6 +333,13 @@ pub enum Control {
     },
     /// Show this text on every terminal (plain text; the agent escapes nothing, the gateway has).
     Say(String),
+    /// A copy of what a kept shell's terminal has shown lately: its screen is remembered from it.
+    Shown {
+        /// Something before it is missing, because there was too much.
+        gap: bool,
+        /// What was read from the terminal.
+        bytes: Vec<u8>,
+    },
 }
 
 /// Agent to gateway, after the reply.
@@ -295,6 +375,10 @@ pub enum Event {
         /// The other end's port, or 0.
         port: u16,
     },
+    /// The shell has been taken over by another connection. Nothing more comes.
+    TakenOver,
+    /// Nothing has happened in the container for the time that the site has set; said again while it is so.
+    Idle,
 }
 
 /// The agent's configuration: one JSON file in [`RUN_DIR`], root only.
@@ -318,6 +402,52 @@ pub struct AgentConfig {
     /// What opens it, argon2id in PHC format: the reservation's password. Without it nobody gets in.
     #[serde(default)]
     pub password: Option<String>,
+    /// Shells on terminals that are kept while nobody is connected to them.
+    #[serde(default)]
+    pub keep_shells: usize,
+    /// For how many milliseconds at most; without it until the end.
+    #[serde(default)]
+    pub keep_shells_for_ms: Option<u64>,
+    /// Milliseconds without anything happening, after which [`Event::Idle`] is said; never without it.
+    #[serde(default)]
+    pub idle_ms: Option<u64>,
+    /// Serve by TLS on a port, in the place of the socket: the gateway is on another machine.
+    #[serde(default)]
+    pub tls: Option<AgentTls>,
+    /// The slot's GPUs.
+    #[serde(default)]
+    pub gpus: GpuPlan,
+    /// The mounts that people write to.
+    #[serde(default)]
+    pub stores: Vec<String>,
+}
+
+/// Transport `tls`, the agent's side: [`crate::agent::pins`] and [`crate::agent::lanes`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentTls {
+    /// Listened on in the container; published by the engine.
+    pub port: u16,
+    /// The seed of the agent's own key, for this reservation only.
+    pub seed: Vec<u8>,
+    /// The gateway's public key for this reservation.
+    pub gateway: Vec<u8>,
+}
+
+impl std::fmt::Debug for AgentTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AgentTls").field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+/// What a slot has of GPUs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuPlan {
+    /// So many.
+    pub count: usize,
+    /// Another slot has some of them too.
+    pub shared: bool,
+    /// Bytes of their memory that should do.
+    pub budget: Option<u64>,
 }
 
 /// The user inside the container.

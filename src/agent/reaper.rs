@@ -30,6 +30,8 @@ struct Table {
 struct Process {
     state: State,
     is_terminal_leader: bool,
+    /// Nobody will ask how it ended.
+    is_forgotten: bool,
 }
 
 #[derive(Debug)]
@@ -49,14 +51,29 @@ impl Reaper {
     pub(super) fn spawn(&self, command: &mut Command, is_terminal_leader: bool) -> io::Result<Child> {
         let mut table = self.table();
         let child = command.spawn()?;
-        let process = Process { state: State::Running(None), is_terminal_leader };
+        let process = Process { state: State::Running(None), is_terminal_leader, is_forgotten: false };
         table.processes.insert(pid_of(&child), process);
         table.spawns += 1;
         self.spawned.notify_all();
         Ok(child)
     }
 
-    /// Tells how a process ends, or has ended, on this connection.
+    /// Keeps what there will be to tell until somebody listens anew. False when it has been told already.
+    pub(super) fn hold(&self, pid: i32) -> bool {
+        match self.table().processes.get_mut(&pid).map(|p| &mut p.state) {
+            Some(State::Running(listener)) => *listener = None,
+            Some(State::Ended(_)) => {}
+            None => return false,
+        }
+        true
+    }
+
+    /// Is it there still, or at least what is to be told of its end?
+    pub(super) fn knows(&self, pid: i32) -> bool {
+        self.table().processes.contains_key(&pid)
+    }
+
+    /// Tells how a process ends, or has ended, on this connection, and on no other any more.
     pub(super) fn listen(&self, pid: i32, stream: UnixStream) {
         let mut table = self.table();
         match table.processes.get_mut(&pid).map(|p| &mut p.state) {
@@ -74,7 +91,10 @@ impl Reaper {
         let mut table = self.table();
         if let Some(process) = table.processes.get_mut(&pid) {
             match process.state {
-                State::Running(_) => process.state = State::Running(None),
+                State::Running(_) => {
+                    process.state = State::Running(None);
+                    process.is_forgotten = true;
+                }
                 State::Ended(_) => drop(table.processes.remove(&pid)),
             }
         }
@@ -127,12 +147,13 @@ impl Reaper {
             Ok(WaitStatus::Signaled(_, signal, core)) => Event::Killed { signal: name(signal), core },
             _ => return,
         };
-        match table.processes.get_mut(&pid.as_raw()).map(|p| &mut p.state) {
-            Some(State::Running(Some(stream))) => {
+        match table.processes.get_mut(&pid.as_raw()) {
+            Some(Process { state: State::Running(Some(stream)), .. }) => {
                 tell(stream, &event);
                 table.processes.remove(&pid.as_raw());
             }
-            Some(state) => *state = State::Ended(event),
+            Some(Process { is_forgotten: true, .. }) => drop(table.processes.remove(&pid.as_raw())),
+            Some(process) => process.state = State::Ended(event),
             None => {}
         }
     }

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use std::{fs, io, thread};
 
 use nix::sys::signal::{SigSet, Signal};
@@ -13,11 +14,15 @@ use super::account::{self, User};
 use super::clock::Deadline;
 use super::door::Door;
 use super::end::{End, Why};
+use super::idle::Idle;
 use super::jupyter::Jupyter;
 use super::protocol::{AgentConfig, CONFIG_NAME, FAILURE_NAME, SOCKET_NAME};
 use super::reaper::Reaper;
 use super::serve::{self, Agent};
+use super::shells::Shells;
 use super::terminals::Terminals;
+use super::tls::Port;
+use super::usage::{self, Sampler};
 
 /// Threads wait and copy small things; what is not touched of their stacks costs nothing.
 pub(super) const STACK: usize = 128 * 1024;
@@ -39,6 +44,9 @@ pub enum RunError {
     /// Its socket.
     #[error("cannot listen: {0}")]
     Listen(#[source] io::Error),
+    /// The keys of transport `tls`.
+    #[error("cannot serve by TLS: {0}")]
+    Tls(String),
     /// A thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
@@ -84,8 +92,16 @@ fn start(directory: &Path) -> Result<std::convert::Infallible, RunError> {
         let agent = agent.clone();
         named("jupyter", move || Jupyter::keep(&agent))?;
     }
+    if let Some(limit) = agent.config.idle_ms.map(Duration::from_millis) {
+        let agent = agent.clone();
+        named("idle", move || Idle::watch(&agent, limit))?;
+    }
+    usage::start(&agent)?;
     let inner = agent.clone();
     named("door", move || Door::listen(&inner))?;
+    if let Some(wanted) = &agent.config.tls {
+        Port::open(wanted)?.accept(&agent)
+    }
     let listener = bind(&directory.join(SOCKET_NAME)).map_err(RunError::Listen)?;
     serve::accept(&agent, &listener)
 }
@@ -93,6 +109,7 @@ fn start(directory: &Path) -> Result<std::convert::Infallible, RunError> {
 impl Agent {
     fn new(config: AgentConfig, user: User) -> Self {
         Self {
+            usage: Sampler::over(&config.stores),
             config,
             user,
             reaper: Reaper::default(),
@@ -100,6 +117,8 @@ impl Agent {
             door: Door::default(),
             jupyter: Jupyter::default(),
             accepted: Accepted::default(),
+            shells: Shells::default(),
+            idle: Idle::default(),
             end: End::default(),
             conversations: std::sync::atomic::AtomicUsize::new(0),
         }

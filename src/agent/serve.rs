@@ -14,6 +14,7 @@ use super::accepted::Accepted;
 use super::account::User;
 use super::door::Door;
 use super::end::{End, Why};
+use super::idle::Idle;
 use super::jupyter::{self, Jupyter};
 use super::protocol::{
     AgentConfig, Control, FrameError, MAX_FRAME, MAX_REQUEST, PREAMBLE, RefusedKind, Reply, Request, Spawn,
@@ -21,7 +22,9 @@ use super::protocol::{
 };
 use super::reaper::Reaper;
 use super::run::{RunError, STACK};
+use super::shells::{self, Shells};
 use super::terminals::Terminals;
+use super::usage::Sampler;
 use super::{descriptors, dial, listen, pty, spawn};
 
 /// Simultaneous conversations.
@@ -38,7 +41,10 @@ pub(super) struct Agent {
     pub(super) terminals: Terminals,
     pub(super) door: Door,
     pub(super) jupyter: Jupyter,
+    pub(super) usage: Sampler,
     pub(super) accepted: Accepted,
+    pub(super) shells: Shells,
+    pub(super) idle: Idle,
     pub(super) end: End,
     pub(super) conversations: AtomicUsize,
 }
@@ -59,19 +65,23 @@ pub(super) fn accept(
             thread::sleep(Duration::from_millis(50));
             continue;
         };
-        if agent.conversations.fetch_add(1, Ordering::Relaxed) >= MAX_CONVERSATIONS {
-            agent.conversations.fetch_sub(1, Ordering::Relaxed);
-            refuse(&stream, RefusedKind::TooMany, "too many conversations at once");
-            continue;
-        }
-        let own = agent.clone();
-        let talk = move || {
-            converse(&own, stream);
-            own.conversations.fetch_sub(1, Ordering::Relaxed);
-        };
-        if thread::Builder::new().stack_size(STACK).spawn(talk).is_err() {
-            agent.conversations.fetch_sub(1, Ordering::Relaxed);
-        }
+        begin(agent, stream);
+    }
+}
+
+/// Holds one conversation in a thread of its own.
+pub(super) fn begin(agent: &Arc<Agent>, stream: UnixStream) {
+    if agent.conversations.fetch_add(1, Ordering::Relaxed) >= MAX_CONVERSATIONS {
+        agent.conversations.fetch_sub(1, Ordering::Relaxed);
+        return refuse(&stream, RefusedKind::TooMany, "too many conversations at once");
+    }
+    let own = agent.clone();
+    let talk = move || {
+        converse(&own, stream);
+        own.conversations.fetch_sub(1, Ordering::Relaxed);
+    };
+    if thread::Builder::new().stack_size(STACK).spawn(talk).is_err() {
+        agent.conversations.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -121,8 +131,8 @@ fn answer(agent: &Agent, stream: UnixStream, request: Request) {
     match request {
         Request::Ping => send(Reply::Pong { version: VERSION }),
         Request::Spawn(wanted) => run_process(agent, &stream, &wanted),
-        Request::DialTcp { host, port } => hand_over(&stream, dial::tcp(&host, port)),
-        Request::DialUnix { path } => hand_over(&stream, dial::unix(&path, &agent.user)),
+        Request::DialTcp { host, port } => hand_over(agent, &stream, dial::tcp(&host, port)),
+        Request::DialUnix { path } => hand_over(agent, &stream, dial::unix(&path, &agent.user)),
         Request::Watch => {
             send(Reply::Done);
             agent.door.attend(agent, stream);
@@ -131,16 +141,24 @@ fn answer(agent: &Agent, stream: UnixStream, request: Request) {
             agent.terminals.say_plain(&words);
             send(Reply::Done);
         }
-        Request::Listen(wanted) => listen::serve(agent, &stream, &wanted),
+        Request::Listen(wanted) => {
+            let _in_use = agent.idle.hold();
+            listen::serve(agent, &stream, &wanted);
+        }
         Request::Take { token } => {
             let gone = || io::Error::new(io::ErrorKind::NotFound, "that connection is gone");
-            hand_over(&stream, agent.accepted.take(token).ok_or_else(gone));
+            hand_over(agent, &stream, agent.accepted.take(token).ok_or_else(gone));
         }
         Request::SetPassword { hash } => match jupyter::set_password(&agent.user, &hash) {
             Ok(()) => send(Reply::Done),
             Err(e) => refuse(&stream, RefusedKind::Malformed, &e.to_string()),
         },
         Request::Jupyter => send(Reply::Jupyter(agent.jupyter.state())),
+        Request::Shell(wanted) => shells::start(agent, &stream, &wanted),
+        Request::Shells => send(Reply::Shells(agent.shells.list(agent))),
+        Request::Attach(wanted) => shells::attach(agent, &stream, &wanted),
+        Request::Idle => send(agent.idle.state(agent)),
+        Request::Usage => send(Reply::Usage(Box::new(agent.usage.report(&agent.config.gpus)))),
         Request::Stop { grace_ms } => {
             send(Reply::Done);
             agent.end.begin(agent, Why::Stopped, Duration::from_millis(grace_ms));
@@ -148,20 +166,21 @@ fn answer(agent: &Agent, stream: UnixStream, request: Request) {
     }
 }
 
-fn hand_over(stream: &UnixStream, dialled: io::Result<OwnedFd>) {
+fn hand_over(agent: &Agent, stream: &UnixStream, dialled: io::Result<OwnedFd>) {
     match dialled {
-        Ok(connection) => drop(descriptors::send(stream, &Reply::Connected, &[connection.as_fd()])),
+        Ok(connection) => {
+            agent.idle.note_dialled(&connection);
+            drop(descriptors::send(stream, &Reply::Connected, &[connection.as_fd()]));
+        }
         Err(e) => refuse(stream, RefusedKind::ConnectFailed, &e.to_string()),
     }
 }
 
-fn run_process(agent: &Agent, stream: &UnixStream, wanted: &Spawn) {
+pub(super) fn run_process(agent: &Agent, stream: &UnixStream, wanted: &Spawn) {
+    let _in_use = agent.idle.hold();
     let mut process = match spawn::spawn(agent, wanted) {
         Ok(process) => process,
-        Err(e) => {
-            let shell = &agent.user.account.shell;
-            return refuse(stream, RefusedKind::SpawnFailed, &format!("cannot start {shell}: {e}"));
-        }
+        Err(e) => return refuse_spawn(agent, stream, &e),
     };
     let passed = std::mem::take(&mut process.descriptors);
     let borrowed: Vec<_> = passed.iter().map(AsFd::as_fd).collect();
@@ -180,18 +199,25 @@ fn run_process(agent: &Agent, stream: &UnixStream, wanted: &Spawn) {
     }
 }
 
+pub(super) fn refuse_spawn(agent: &Agent, stream: &UnixStream, error: &io::Error) {
+    let shell = &agent.user.account.shell;
+    refuse(stream, RefusedKind::SpawnFailed, &format!("cannot start {shell}: {error}"));
+}
+
 /// Until the gateway closes: its client is gone, or it has heard how the process ended.
 fn follow(agent: &Agent, mut stream: &UnixStream, process: &spawn::Process) {
     while let Ok(control) = read_frame(&mut stream, MAX_FRAME) {
         match (control, &process.terminal) {
             (Control::Resize(size), Some(terminal)) => pty::resize(&terminal.master, size),
             (Control::Break, Some(terminal)) => pty::send_break(&terminal.master),
-            (Control::Signal(name), _) => {
-                if let Ok(signal) = format!("SIG{name}").parse::<Signal>() {
-                    agent.reaper.signal(process.pid, signal);
-                }
-            }
+            (Control::Signal(name), _) => signal(agent, process.pid, &name),
             _ => {}
         }
+    }
+}
+
+pub(super) fn signal(agent: &Agent, pid: i32, name: &str) {
+    if let Ok(signal) = format!("SIG{name}").parse::<Signal>() {
+        agent.reaper.signal(pid, signal);
     }
 }

@@ -34,6 +34,7 @@ pub(super) struct Process {
     pub(super) terminal: Option<Terminal>,
 }
 
+#[derive(Debug)]
 pub(super) struct Terminal {
     /// The agent's own duplicate: closing the last master hangs the session up.
     pub(super) master: OwnedFd,
@@ -138,6 +139,23 @@ fn on_terminal(agent: &Agent, mut command: Command, wanted: &Spawn, asked: &Pty)
     Ok(Process { pid: pid_of(&child), descriptors: vec![passed], terminal: Some(terminal) })
 }
 
+/// When memory is over, the kernel ends one of the user's programs and not the agent, however small theirs are: with it
+/// everything would go. Half of the memory counts on top; the user may lower it to the agent's own nothing, at most.
+///
+/// # Safety
+/// System calls only: may be called between fork and exec.
+unsafe fn offer_first() {
+    const SCORE: &[u8] = b"500";
+    // SAFETY: a constant path with its NUL, a constant buffer with its length.
+    unsafe {
+        let file = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        if file >= 0 {
+            libc::write(file, SCORE.as_ptr().cast(), SCORE.len());
+            libc::close(file);
+        }
+    }
+}
+
 /// Between fork and exec: a session of its own, the terminal, and the user's rights.
 pub(super) fn prepare(command: &mut Command, user: &User, has_terminal: bool) {
     let (uid, gid, groups) = (user.account.uid, user.account.gid, user.groups.clone());
@@ -154,6 +172,7 @@ pub(super) fn prepare(command: &mut Command, user: &User, has_terminal: bool) {
             if has_terminal {
                 check(libc::c_long::from(libc::ioctl(0, libc::TIOCSCTTY as _, 0)))?;
             }
+            offer_first();
             check(libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()))?;
             check(libc::syscall(libc::SYS_setresgid, gid, gid, gid))?;
             check(libc::syscall(libc::SYS_setresuid, uid, uid, uid))?;

@@ -52,13 +52,15 @@ impl Successor {
 
     /// It has taken over.
     pub(super) fn done(self) {
-        self.tell.map(|tell| tell.send(Ok(self.pid)));
+        // Who asked may have gone.
+        let _ = self.tell.map(|tell| tell.send(Ok(self.pid)));
     }
 
     /// It has not.
     pub(super) fn give_up(self, why: &str) {
         tracing::error!("{why}: this gateway goes on as before");
-        self.tell
+        let _ = self
+            .tell
             .map(|tell| tell.send(Err(format!("{why}; the gateway goes on as before, its log says more"))));
     }
 }

@@ -66,6 +66,9 @@ pub enum Event {
     /// An administrator did something.
     #[serde(rename = "admin")]
     Admin { admin: String, act: String, target: String, outcome: Outcome },
+    /// A container ran into a limit, or its GPUs or stores failed.
+    #[serde(rename = "usage")]
+    Usage { user: UserName, slot: SlotId, reservation: ReservationId, kind: &'static str, detail: String },
     /// Events before this one are missing.
     #[serde(rename = "dropped")]
     Dropped { count: u64 },

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clusteria::agent::{door, protocol::RUN_DIR, run, sftp};
+use clusteria::agent::{door, probe, protocol::RUN_DIR, run, sftp};
 
-const USAGE: &str = "usage: clusteria-agent run [DIRECTORY] | sftp | --version";
+const USAGE: &str = "usage: clusteria-agent run [DIRECTORY] | sftp | probe QUESTION | --version";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args();
@@ -23,6 +23,13 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(e) => {
                 eprintln!("sftp: {e}");
+                ExitCode::FAILURE
+            }
+        },
+        (Some("probe"), Some(question)) => match probe::run(&question) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(e) => {
+                eprintln!("probe: {e}");
                 ExitCode::FAILURE
             }
         },

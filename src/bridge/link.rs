@@ -9,10 +9,9 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use nix::sys::stat::{Mode, SFlag, fstat};
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::stream::{FdStream, Kind};
-use super::{BridgeError, ControlSender, ExitWatch, Process, Stdio};
+use super::{BridgeError, ControlSender, Conversation, ExitWatch, Process, Stdio, Stream};
 use crate::agent::protocol::{
     FrameError, MAX_FRAME, MAX_REQUEST, PREAMBLE, Reply, Request, SOCKET_NAME, body_length, decode, encode,
 };
@@ -20,12 +19,12 @@ use crate::agent::protocol::{
 /// No reply carries more.
 const MAX_DESCRIPTORS: usize = 3;
 
-pub(super) struct AgentLink {
+pub(super) struct UnixLink {
     stream: UnixStream,
     descriptors: Vec<OwnedFd>,
 }
 
-impl AgentLink {
+impl UnixLink {
     /// Connects to the socket in a directory that the container can write to. The last step is not
     /// followed if it is a link: a compromised container must not point us at the host's own sockets.
     pub(super) async fn connect(directory: &Path) -> Result<Self, BridgeError> {
@@ -64,11 +63,11 @@ impl AgentLink {
     }
 
     pub(super) fn into_process(self, on_pty: bool) -> Result<Process, BridgeError> {
-        let (exit, control) = self.stream.into_split();
+        let (exit, control) = Conversation::unix(self.stream);
         let mut descriptors = self.descriptors.into_iter();
         let mut next = |kind| {
             let descriptor = descriptors.next().ok_or_else(|| missing("a descriptor"))?;
-            FdStream::new(descriptor, kind).map_err(|e| BridgeError::Protocol(e.to_string()))
+            stream(descriptor, kind)
         };
         let stdio = if on_pty {
             Stdio::Pty(next(Kind::Terminal)?)
@@ -78,14 +77,19 @@ impl AgentLink {
         Ok(Process { stdio, exit: ExitWatch(exit), control: ControlSender(control) })
     }
 
-    pub(super) fn into_connection(self) -> Result<FdStream, BridgeError> {
+    pub(super) fn into_connection(self) -> Result<Stream, BridgeError> {
         let descriptor = self.descriptors.into_iter().next().ok_or_else(|| missing("the connection"))?;
-        FdStream::new(descriptor, Kind::Socket).map_err(|e| BridgeError::Protocol(e.to_string()))
+        stream(descriptor, Kind::Socket)
     }
 
-    pub(super) fn into_halves(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        self.stream.into_split()
+    pub(super) fn into_halves(self) -> (Conversation, Conversation) {
+        Conversation::unix(self.stream)
     }
+}
+
+fn stream(descriptor: OwnedFd, kind: Kind) -> Result<Stream, BridgeError> {
+    let stream = FdStream::new(descriptor, kind).map_err(|e| BridgeError::Protocol(e.to_string()))?;
+    Ok(Stream::Descriptor(stream))
 }
 
 fn missing(what: &str) -> BridgeError {

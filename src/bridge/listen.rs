@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::unix::OwnedReadHalf;
 use tokio::time::timeout;
 
 use super::frames::read_frame;
-use super::{AgentAddress, BridgeError, ControlSender, FdStream, dial, request, unexpected};
+use super::{AgentAddress, BridgeError, ControlSender, Conversation, Stream, dial, request, unexpected};
 use crate::agent::protocol::{Event, Listen, MAX_FRAME, Reply, Request};
 
 /// An agent closes a listener at once.
@@ -20,7 +19,7 @@ pub struct Listener {
     pub place: String,
     /// The TCP port, or 0.
     pub port: u16,
-    events: OwnedReadHalf,
+    events: Conversation,
     control: ControlSender,
 }
 
@@ -55,7 +54,7 @@ pub async fn listen(address: &AgentAddress, wanted: Listen) -> Result<Listener, 
 ///
 /// # Errors
 /// [`BridgeError`]
-pub async fn take(address: &AgentAddress, token: u64) -> Result<FdStream, BridgeError> {
+pub async fn take(address: &AgentAddress, token: u64) -> Result<Stream, BridgeError> {
     dial(address, Request::Take { token }).await
 }
 

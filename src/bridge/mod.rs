@@ -6,22 +6,34 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use crate::agent::protocol::{
     Control, Event, FrameError, JupyterState, MAX_FRAME, RefusedKind, Reply, Request, Spawn,
 };
+use crate::agent::usage::report::Usage;
 
+mod conversation;
 mod frames;
+mod lane;
 mod link;
 mod listen;
+mod shells;
 mod stream;
+mod tls;
+mod usage;
 
+use conversation::Conversation;
+pub use conversation::Stream;
 use frames::{read_frame, write_frame};
-use link::AgentLink;
+pub use lane::Lane;
+use link::UnixLink;
 pub use listen::{Accepted, Listener, listen, take};
+pub use shells::{Shell, attach, shell, shells};
 pub use stream::FdStream;
+pub use tls::TlsAgent;
+use tls::TlsLink;
 
 /// The agent's own limit for a connection is 10 s for each address; everything else is quicker.
 const REPLY_LIMIT: Duration = Duration::from_secs(25);
@@ -38,6 +50,8 @@ pub enum AgentAddress {
         /// The directory, on the host.
         directory: PathBuf,
     },
+    /// A port on another machine.
+    Tls(TlsAgent),
 }
 
 /// Why the bridge did not carry.
@@ -87,20 +101,20 @@ pub struct Process {
 pub enum Stdio {
     /// Three pipes.
     Pipes {
-        /// Written by us; dropping it is end of file.
-        stdin: FdStream,
+        /// Written by us; shut down and dropped, it is at its end.
+        stdin: Stream,
         /// Read by us.
-        stdout: FdStream,
+        stdout: Stream,
         /// Read by us.
-        stderr: FdStream,
+        stderr: Stream,
     },
     /// The master of a pseudo-terminal.
-    Pty(FdStream),
+    Pty(Stream),
 }
 
 /// The agent's side of the conversation about a process.
 #[derive(Debug)]
-pub struct ExitWatch(OwnedReadHalf);
+pub struct ExitWatch(Conversation);
 
 /// How a process ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +130,8 @@ pub enum Exit {
     },
     /// The agent is gone: the container has ended.
     Lost,
+    /// It goes on, in the hands of another connection.
+    TakenOver,
 }
 
 impl ExitWatch {
@@ -128,6 +144,7 @@ impl ExitWatch {
                 let name = signal.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
                 Exit::Signal { name, core }
             }
+            Ok(Event::TakenOver) => Exit::TakenOver,
             Ok(_) | Err(_) => Exit::Lost,
         }
     }
@@ -135,19 +152,23 @@ impl ExitWatch {
 
 /// Our side of the conversation about a process.
 #[derive(Debug)]
-pub struct ControlSender(OwnedWriteHalf);
+pub struct ControlSender(Conversation);
 
 impl ControlSender {
     /// Sends a control frame. A stuck or dead agent is found out by the exit watch, so failing is silent.
     pub async fn send(&mut self, control: &Control) {
-        let _ = timeout(CONTROL_LIMIT, write_frame(&mut self.0, control, MAX_FRAME)).await;
+        let send = async {
+            write_frame(&mut self.0, control, MAX_FRAME).await?;
+            Ok::<_, FrameError>(self.0.flush().await?)
+        };
+        let _ = timeout(CONTROL_LIMIT, send).await;
     }
 }
 
 /// The standing connection by which a container's inside reaches the gateway.
 #[derive(Debug)]
 pub struct Watch {
-    events: OwnedReadHalf,
+    events: Conversation,
     control: ControlSender,
 }
 
@@ -180,7 +201,7 @@ pub async fn spawn(address: &AgentAddress, spawn: Spawn) -> Result<Process, Brid
 ///
 /// # Errors
 /// [`BridgeError`]
-pub async fn dial_tcp(address: &AgentAddress, host: &str, port: u16) -> Result<FdStream, BridgeError> {
+pub async fn dial_tcp(address: &AgentAddress, host: &str, port: u16) -> Result<Stream, BridgeError> {
     dial(address, Request::DialTcp { host: host.to_owned(), port }).await
 }
 
@@ -188,11 +209,11 @@ pub async fn dial_tcp(address: &AgentAddress, host: &str, port: u16) -> Result<F
 ///
 /// # Errors
 /// [`BridgeError`]
-pub async fn dial_unix(address: &AgentAddress, path: &str) -> Result<FdStream, BridgeError> {
+pub async fn dial_unix(address: &AgentAddress, path: &str) -> Result<Stream, BridgeError> {
     dial(address, Request::DialUnix { path: path.to_owned() }).await
 }
 
-async fn dial(address: &AgentAddress, wanted: Request) -> Result<FdStream, BridgeError> {
+async fn dial(address: &AgentAddress, wanted: Request) -> Result<Stream, BridgeError> {
     let (link, reply) = request(address, &wanted).await?;
     match reply {
         Reply::Connected => link.into_connection(),
@@ -260,6 +281,30 @@ pub async fn jupyter(address: &AgentAddress) -> Result<JupyterState, BridgeError
     }
 }
 
+/// For how long has nothing happened, and after how long is it ended for that? The latter is zero for never.
+///
+/// # Errors
+/// [`BridgeError`]
+pub async fn idle(address: &AgentAddress) -> Result<(Duration, Duration), BridgeError> {
+    match request(address, &Request::Idle).await?.1 {
+        Reply::Idle { quiet_ms, limit_ms } => {
+            Ok((Duration::from_millis(quiet_ms), Duration::from_millis(limit_ms)))
+        }
+        other => Err(unexpected(other)),
+    }
+}
+
+/// What does the container use? Bounded, and its words are printable.
+///
+/// # Errors
+/// [`BridgeError`]
+pub async fn usage(address: &AgentAddress) -> Result<Usage, BridgeError> {
+    match request(address, &Request::Usage).await?.1 {
+        Reply::Usage(usage) => Ok(usage::tidied(*usage)),
+        other => Err(unexpected(other)),
+    }
+}
+
 /// Opens the standing connection.
 ///
 /// # Errors
@@ -275,10 +320,60 @@ pub async fn watch(address: &AgentAddress) -> Result<Watch, BridgeError> {
     }
 }
 
+/// A conversation that has been answered.
+enum AgentLink {
+    Unix(UnixLink),
+    Tls(TlsLink),
+}
+
+impl AgentLink {
+    async fn connect(address: &AgentAddress) -> Result<Self, BridgeError> {
+        match address {
+            AgentAddress::Unix { directory } => UnixLink::connect(directory).await.map(Self::Unix),
+            AgentAddress::Tls(agent) => TlsLink::connect(agent).await.map(Self::Tls),
+        }
+    }
+
+    async fn request(&mut self, request: &Request) -> Result<Reply, BridgeError> {
+        match self {
+            Self::Unix(link) => link.request(request).await,
+            Self::Tls(link) => link.request(request).await,
+        }
+    }
+
+    fn into_process(self, on_pty: bool) -> Result<Process, BridgeError> {
+        match self {
+            Self::Unix(link) => link.into_process(on_pty),
+            Self::Tls(link) => Ok(link.into_process(on_pty)),
+        }
+    }
+
+    fn into_shell(self, id: u32, screen: Vec<u8>) -> Result<Shell, BridgeError> {
+        let Process { stdio, exit, control } = self.into_process(true)?;
+        match stdio {
+            Stdio::Pty(master) => Ok(Shell { id, master, exit, control, screen }),
+            Stdio::Pipes { .. } => Err(BridgeError::Protocol("the terminal is missing".into())),
+        }
+    }
+
+    fn into_connection(self) -> Result<Stream, BridgeError> {
+        match self {
+            Self::Unix(link) => link.into_connection(),
+            Self::Tls(link) => Ok(link.into_connection()),
+        }
+    }
+
+    fn into_halves(self) -> (Conversation, Conversation) {
+        match self {
+            Self::Unix(link) => link.into_halves(),
+            Self::Tls(link) => link.into_halves(),
+        }
+    }
+}
+
 async fn request(address: &AgentAddress, request: &Request) -> Result<(AgentLink, Reply), BridgeError> {
     let talk = async {
-        let AgentAddress::Unix { directory } = address;
-        let mut link = AgentLink::connect(directory).await?;
+        let mut link = AgentLink::connect(address).await?;
         let reply = link.request(request).await?;
         Ok::<_, BridgeError>((link, reply))
     };

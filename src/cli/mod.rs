@@ -12,6 +12,8 @@ use crate::config::Config;
 use crate::error_chain::in_full;
 
 mod admin;
+mod doctor;
+mod firewall;
 mod serve;
 mod user;
 
@@ -31,8 +33,14 @@ enum Command {
     Reload(ConfigFile),
     /// Check a configuration file: every problem at once, with its line.
     Check(ConfigFile),
+    /// Ask everything that the configuration names, on every machine, and say what to do about what is wrong.
+    Doctor(doctor::DoctorArguments),
+    /// Print the packet filter's rules for the machines, as a script: what containers may reach.
+    Firewall(ConfigFile),
     /// Make the host keys that are missing and show the fingerprints of all.
     Hostkey(ConfigFile),
+    /// Copy the ledger while it is in use: whole or not at all, readable by its owner only.
+    Backup(BackupArguments),
     /// Users of the ledger: add, list, remove, password, key.
     User(user::UserArguments),
     /// Ask the running gateway: list, watch, message, end, drain, undrain, user.
@@ -46,6 +54,14 @@ struct ConfigFile {
     config: PathBuf,
 }
 
+#[derive(Debug, clap::Args)]
+struct BackupArguments {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// The copy: a file, replaced if it is there.
+    target: PathBuf,
+}
+
 /// What a command says when it cannot be done; the exit status is 1.
 type Failure = Box<dyn std::error::Error>;
 
@@ -56,7 +72,12 @@ pub fn main() -> ExitCode {
         Command::Serve(file) => load(&file.config).and_then(serve::serve),
         Command::Reload(file) => load(&file.config).and_then(|config| serve::reload(&config)),
         Command::Check(file) => load(&file.config).and_then(|config| check(&file.config, &config)),
+        Command::Doctor(arguments) => return doctor::run(&arguments),
+        Command::Firewall(file) => load(&file.config).map(|config| firewall::print(&config)),
         Command::Hostkey(file) => load(&file.config).and_then(|config| host_keys(&config)),
+        Command::Backup(BackupArguments { file, target }) => load(&file.config)
+            .and_then(|config| Ok(crate::store::backup(&config.store.path, &target)?))
+            .map(|()| println!("{}: the ledger as it is now", target.display())),
         Command::User(arguments) => user::run(arguments),
         Command::Admin(arguments) => {
             return admin::run(arguments).unwrap_or_else(|failure| {

@@ -13,7 +13,7 @@ mod tests;
 mod value;
 mod words;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ pub struct Config {
     pub web: Web,
     /// `[metrics]`
     pub metrics: Metrics,
+    /// `[network]`
+    pub network: Network,
 }
 
 /// `[cluster]`
@@ -289,6 +291,14 @@ pub struct ReservationRules {
     pub per_user: usize,
     /// May a non-interactive client (VS Code, scp) get a slot by just connecting?
     pub auto_reserve: bool,
+    /// Shells on terminals that are kept in a container while nobody is connected to them; 0 keeps none.
+    pub keep_shells: usize,
+    /// For how long; until the end by default.
+    pub keep_shells_for: Option<Duration>,
+    /// A container in which nothing happens for so long is ended; never by default.
+    pub idle: Option<Duration>,
+    /// How long a free slot is held for the one in the queue whose turn it is.
+    pub hold: Duration,
 }
 
 /// `[container]`: what every container is made with; a slot may differ in the limits.
@@ -319,6 +329,39 @@ pub struct Limits {
     pub shm: Option<u64>,
     /// Processes and threads.
     pub pids: Option<u64>,
+    /// The container's own layer in bytes: what it writes outside of its mounts.
+    pub disk: Option<u64>,
+    /// Its share of GPU memory in bytes: told to programs and watched.
+    pub gpu_memory: Option<u64>,
+}
+
+/// `[network]`: what containers may reach. What they may not is refused by the rules that `clusteria firewall` prints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// Everything that is not private, link-local or the tailnet's.
+    pub internet: bool,
+    /// On top of it.
+    pub allow: Vec<Destination>,
+    /// Whatever else says: this not.
+    pub deny: Vec<Destination>,
+}
+
+/// Somewhere on the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Destination {
+    /// The network's first address.
+    pub address: std::net::Ipv4Addr,
+    /// Its length: 32 for one address.
+    pub prefix: u8,
+    /// TCP and UDP; every protocol without one.
+    pub port: Option<u16>,
+}
+
+impl std::fmt::Display for Destination {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
 }
 
 /// `[[mount]]`
@@ -368,6 +411,39 @@ pub struct Machine {
 pub enum EngineAddress {
     /// A Unix socket, `unix:///var/run/docker.sock`.
     Unix(PathBuf),
+    /// `tcp://gpu2:2376`
+    Tcp {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+        /// Mutual TLS; without it only on this host.
+        tls: Option<EngineTls>,
+    },
+    /// `ssh://docker@gpu2`: by the system's ssh.
+    Ssh(SshHost),
+}
+
+/// `[[machine]] tls`: the files for an engine at `tcp://`, PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineTls {
+    /// Who certifies the engine.
+    pub ca: PathBuf,
+    /// Our certificate.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// Where ssh goes for an engine. Its parts cannot be taken for options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshHost {
+    /// As whom; by default what ssh's configuration says.
+    pub user: Option<String>,
+    /// A name, an address, or a `Host` of ssh's configuration.
+    pub host: String,
+    /// By default what ssh's configuration says.
+    pub port: Option<u16>,
 }
 
 /// How an agent is reached.
@@ -375,6 +451,27 @@ pub enum EngineAddress {
 pub enum AgentTransport {
     /// A socket in a directory shared with the container: gateway and engine are on one host.
     Unix,
+    /// TLS to a port of the machine's.
+    Tls {
+        /// The machine's address on the network that it shares with the gateway.
+        address: IpAddr,
+        /// The port of the first slot; each further slot has the next one.
+        first_port: u16,
+    },
+}
+
+impl AgentTransport {
+    /// Where a slot's agent is published, if it is.
+    #[must_use]
+    pub fn published(&self, slot: &SlotId) -> Option<SocketAddr> {
+        match self {
+            Self::Unix => None,
+            Self::Tls { address, first_port } => {
+                let port = first_port.checked_add(slot.number.checked_sub(1)?)?;
+                Some(SocketAddr::new(*address, port))
+            }
+        }
+    }
 }
 
 /// `[[machine.slot]]`

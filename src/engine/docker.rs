@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,20 +10,27 @@ use bollard::errors::Error;
 use bollard::models::ContainerSummaryStateEnum;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, EventsOptionsBuilder, ListContainersOptionsBuilder,
-    RemoveContainerOptionsBuilder,
+    RemoveContainerOptionsBuilder, UploadToContainerOptionsBuilder,
 };
-use bollard::{API_DEFAULT_VERSION, Docker};
+use bollard::{Docker, body_full};
 use futures_util::StreamExt;
 use tokio::sync::{Notify, OnceCell};
 use tokio::time::{sleep, timeout};
 
-use super::labels::CLUSTER;
-use super::{ContainerKey, ContainerSpec, Engine, EngineError, Found, Labels, Progress, Stage};
+use super::labels::{CLUSTER, bridge_name, network_name};
+use super::{
+    AgentPlace, ContainerKey, ContainerSpec, Engine, EngineError, Examination, Found, Labels, Progress, Stage,
+};
+use crate::config::EngineAddress;
 use crate::error_chain::in_full;
 
 mod agent_volume;
+mod examine;
 mod image;
+mod line;
+mod run_files;
 mod spec;
+mod ssh;
 
 /// An engine that does not answer a question in this time is as good as gone.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
@@ -31,42 +39,56 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Creating and starting touch the disk and the GPU driver.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
+/// So much of why an engine does not answer, in characters.
+const MOST_WORDS: usize = 300;
+
 /// One machine's engine.
 #[derive(Debug)]
 pub struct DockerEngine {
-    address: String,
-    /// Made at the first use that finds an engine: bollard wants its socket to exist.
-    client: OnceCell<Docker>,
+    address: EngineAddress,
+    agent: agent_volume::AgentBinary,
+    /// Forgotten when the line breaks: what returns may be another engine, or the same with another disk.
+    met: Mutex<Option<Arc<Met>>>,
+}
+
+/// An engine that has answered.
+#[derive(Debug)]
+struct Met {
+    docker: Docker,
     network: OnceCell<String>,
     agent_volume: OnceCell<String>,
-    agent: agent_volume::AgentBinary,
 }
 
 impl DockerEngine {
-    /// An engine behind a Unix socket. Nothing is asked yet, so an engine that is down is no error here.
+    /// An engine. Nothing is asked yet, so one that is down is no error here.
     #[must_use]
-    pub fn unix(socket: &Path, agent_binary: &Path) -> Self {
+    pub fn new(address: &EngineAddress, agent_binary: &Path) -> Self {
         Self {
-            address: format!("unix://{}", socket.display()),
-            client: OnceCell::new(),
-            network: OnceCell::new(),
-            agent_volume: OnceCell::new(),
+            address: address.clone(),
             agent: agent_volume::AgentBinary::at(agent_binary),
+            met: Mutex::default(),
         }
     }
 
-    /// The client, its API version agreed on (bollard's default is newer than what 20.10 speaks).
-    async fn docker(&self) -> Result<&Docker, EngineError> {
-        let connect = || async {
-            let docker = Docker::connect_with_unix(&self.address, CALL_LIMIT.as_secs(), API_DEFAULT_VERSION)
-                .map_err(translate)?;
-            limited(CALL_LIMIT, docker.negotiate_version()).await
-        };
-        self.client.get_or_try_init(connect).await
+    /// The engine, its API version agreed on (bollard's default is newer than what 20.10 speaks).
+    async fn meet(&self) -> Result<Arc<Met>, EngineError> {
+        if let Some(met) = &*self.met.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Ok(met.clone());
+        }
+        let docker = line::client(&self.address).map_err(translate)?;
+        let docker = limited(CALL_LIMIT, docker.negotiate_version()).await?;
+        let met = Arc::new(Met { docker, network: OnceCell::new(), agent_volume: OnceCell::new() });
+        *self.met.lock().unwrap_or_else(PoisonError::into_inner) = Some(met.clone());
+        Ok(met)
+    }
+
+    fn forget(&self) {
+        *self.met.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     async fn wait_removed(&self, found: &ContainerKey) -> Result<(), EngineError> {
-        let docker = self.docker().await?;
+        let met = self.meet().await?;
+        let docker = &met.docker;
         let gone = async {
             loop {
                 match limited(CALL_LIMIT, docker.inspect_container(&found.0, None)).await {
@@ -81,19 +103,30 @@ impl DockerEngine {
             .unwrap_or_else(|_| Err(EngineError::Unreachable("a container is being removed for ever".into())))
     }
 
+    /// The agent's volume and the cluster's network, made at their first use.
+    async fn surroundings<'m>(
+        &self,
+        met: &'m Met,
+        spec: &ContainerSpec,
+        image: &str,
+    ) -> Result<(&'m str, &'m str), EngineError> {
+        let (docker, cluster) = (&met.docker, &spec.labels.cluster);
+        let volume = || agent_volume::ensure(docker, &self.agent, image, cluster);
+        let volume = met.agent_volume.get_or_try_init(volume).await?;
+        let network = met.network.get_or_try_init(|| ensure_network(docker, cluster)).await?;
+        Ok((volume, network))
+    }
+
     async fn create(
         &self,
         spec: &ContainerSpec,
         progress: Progress<'_>,
     ) -> Result<ContainerKey, EngineError> {
-        let docker = self.docker().await?;
+        let met = self.meet().await?;
+        let docker = &met.docker;
         let image = image::ensure(docker, &spec.image, progress).await?;
         progress(Stage::Creating);
-        let volume = self
-            .agent_volume
-            .get_or_try_init(|| agent_volume::ensure(docker, &self.agent, &image, &spec.labels.cluster))
-            .await?;
-        let network = self.network.get_or_try_init(|| ensure_network(docker, &spec.labels.cluster)).await?;
+        let (volume, network) = self.surroundings(&met, spec, &image).await?;
         let body = spec::body(spec, &image, volume, network);
         let options = CreateContainerOptionsBuilder::default().name(&spec.name).build();
         match limited(START_LIMIT, docker.create_container(Some(options), body)).await {
@@ -111,13 +144,14 @@ impl Engine for DockerEngine {
     async fn list(&self, cluster: &str) -> Result<Vec<Found>, EngineError> {
         let filters = HashMap::from([("label".to_owned(), vec![format!("{CLUSTER}={cluster}")])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let docker = self.docker().await?;
+        let met = self.meet().await?;
+        let docker = &met.docker;
         let summaries = limited(CALL_LIMIT, docker.list_containers(Some(options))).await?;
         let found = |summary: bollard::models::ContainerSummary| {
             let labels = summary.labels.unwrap_or_default();
             Some(Found {
                 key: ContainerKey(summary.id?),
-                running: summary.state == Some(ContainerSummaryStateEnum::RUNNING),
+                running: summary.state.is_some_and(runs),
                 labels: Labels::from_map(&labels),
             })
         };
@@ -125,7 +159,8 @@ impl Engine for DockerEngine {
     }
 
     async fn find(&self, cluster: &str, name: &str) -> Result<Option<Found>, EngineError> {
-        let docker = self.docker().await?;
+        let met = self.meet().await?;
+        let docker = &met.docker;
         let inspected = match limited(CALL_LIMIT, docker.inspect_container(name, None)).await {
             Err(EngineError::Refused(why)) if why.starts_with("404") => return Ok(None),
             other => other?,
@@ -144,8 +179,15 @@ impl Engine for DockerEngine {
     async fn start(&self, spec: &ContainerSpec, progress: Progress<'_>) -> Result<(), EngineError> {
         let key = self.create(spec, progress).await?;
         progress(Stage::Starting);
-        let docker = self.docker().await?;
-        let started = limited(START_LIMIT, docker.start_container(&key.0, None)).await;
+        let met = self.meet().await?;
+        let docker = &met.docker;
+        let begin = async {
+            if let AgentPlace::Published { files, .. } = &spec.agent {
+                put_files(docker, &key, files).await?;
+            }
+            limited(START_LIMIT, docker.start_container(&key.0, None)).await
+        };
+        let started = begin.await;
         if started.is_err()
             && let Err(e) = self.remove(&key).await
         {
@@ -155,7 +197,8 @@ impl Engine for DockerEngine {
     }
 
     async fn wait_stopped(&self, found: &ContainerKey) -> Result<(), EngineError> {
-        let docker = self.docker().await?;
+        let met = self.meet().await?;
+        let docker = &met.docker;
         let mut exits = docker.wait_container(&found.0, None);
         match exits.next().await {
             // A non-zero exit and "no such container" are both answers: it does not run.
@@ -167,7 +210,8 @@ impl Engine for DockerEngine {
 
     async fn remove(&self, found: &ContainerKey) -> Result<(), EngineError> {
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-        let docker = self.docker().await?;
+        let met = self.meet().await?;
+        let docker = &met.docker;
         match limited(START_LIMIT, docker.remove_container(&found.0, Some(options))).await {
             Err(EngineError::Refused(why)) if why.starts_with("404") => Ok(()),
             // Being removed already, by `AutoRemove`: not gone before its name is free again.
@@ -183,33 +227,70 @@ impl Engine for DockerEngine {
             ("label".to_owned(), vec![format!("{CLUSTER}={cluster}")]),
         ]);
         let options = EventsOptionsBuilder::default().filters(&filters).build();
-        let docker = match self.docker().await {
-            Ok(docker) => docker,
+        let met = match self.meet().await {
+            Ok(met) => met,
             Err(e) => return e,
         };
-        let mut events = docker.events(Some(options));
-        loop {
+        let mut events = met.docker.events(Some(options));
+        let broken = loop {
             match events.next().await {
                 Some(Ok(_)) => bell.notify_one(),
-                Some(Err(e)) => return translate(e),
-                None => return EngineError::Unreachable("the event stream ended".into()),
+                Some(Err(e)) => break translate(e),
+                None => break EngineError::Unreachable("the event stream ended".into()),
             }
-        }
+        };
+        self.forget();
+        // Whoever holds the machine for well is told at once.
+        bell.notify_one();
+        broken
     }
 
     async fn has_image(&self, image: &str) -> Result<bool, EngineError> {
-        image::find(self.docker().await?, image).await.map(|found| found.is_some())
+        image::find(&self.meet().await?.docker, image).await.map(|found| found.is_some())
+    }
+
+    async fn examine(&self, cluster: &str, image: &str) -> Result<Examination, EngineError> {
+        examine::examine(&self.meet().await?.docker, cluster, image).await
+    }
+
+    async fn probe(
+        &self,
+        spec: &ContainerSpec,
+        command: Vec<String>,
+        limit: Duration,
+    ) -> Result<String, EngineError> {
+        let met = self.meet().await?;
+        let (volume, network) = self.surroundings(&met, spec, &spec.image).await?;
+        examine::probe(&met.docker, spec, command, limit, volume, network).await
     }
 
     async fn version(&self) -> Result<String, EngineError> {
-        let version = limited(CALL_LIMIT, self.docker().await?.version()).await?;
+        let version = limited(CALL_LIMIT, self.meet().await?.docker.version()).await?;
         Ok(version.version.unwrap_or_else(|| "unknown".into()))
     }
 }
 
+/// One that an administrator has paused goes on when they let it.
+fn runs(state: ContainerSummaryStateEnum) -> bool {
+    use ContainerSummaryStateEnum as S;
+    matches!(state, S::RUNNING | S::PAUSED | S::RESTARTING)
+}
+
+/// Into a container that is not started yet: a machine elsewhere has no directory of ours.
+async fn put_files(
+    docker: &Docker,
+    key: &ContainerKey,
+    files: &[(String, Vec<u8>)],
+) -> Result<(), EngineError> {
+    let archive = run_files::archive(files);
+    let archive = archive.map_err(|e| EngineError::Local(format!("packing the agent's files: {e}")))?;
+    let options = UploadToContainerOptionsBuilder::default().path("/").build();
+    limited(START_LIMIT, docker.upload_to_container(&key.0, Some(options), body_full(archive.into()))).await
+}
+
 /// One bridge for each cluster, on which containers cannot reach each other.
 async fn ensure_network(docker: &Docker, cluster: &str) -> Result<String, EngineError> {
-    let name = format!("clusteria-{cluster}");
+    let name = network_name(cluster);
     match limited(CALL_LIMIT, docker.inspect_network(&name, None)).await {
         Ok(_) => return Ok(name),
         Err(EngineError::Refused(why)) if why.starts_with("404") => {}
@@ -218,10 +299,11 @@ async fn ensure_network(docker: &Docker, cluster: &str) -> Result<String, Engine
     let request = bollard::models::NetworkCreateRequest {
         name: name.clone(),
         driver: Some("bridge".into()),
-        options: Some(HashMap::from([(
-            "com.docker.network.bridge.enable_icc".to_owned(),
-            "false".to_owned(),
-        )])),
+        options: Some(HashMap::from([
+            ("com.docker.network.bridge.enable_icc".to_owned(), "false".to_owned()),
+            // A name that the packet filter's rules can know.
+            ("com.docker.network.bridge.name".to_owned(), bridge_name(cluster)),
+        ])),
         labels: Some(HashMap::from([(CLUSTER.to_owned(), cluster.to_owned())])),
         ..Default::default()
     };
@@ -245,6 +327,6 @@ fn translate(error: Error) -> EngineError {
             EngineError::Refused(format!("{status_code}: {message}"))
         }
         Error::DockerStreamError { error } => EngineError::Refused(error),
-        other => EngineError::Unreachable(in_full(&other)),
+        other => EngineError::Unreachable(in_full(&other).chars().take(MOST_WORDS).collect()),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use sha2::{Digest, Sha256};
+
 use super::Labels;
 use crate::reservation::SlotId;
 
@@ -18,6 +20,20 @@ const VERSION: &str = "clusteria.version";
 #[must_use]
 pub fn container_name(cluster: &str, slot: &SlotId) -> String {
     format!("clusteria-{cluster}-{}-{}", slot.machine, slot.number)
+}
+
+/// The network of a cluster's containers, on each machine.
+#[must_use]
+pub fn network_name(cluster: &str) -> String {
+    format!("clusteria-{cluster}")
+}
+
+/// Its bridge, as the kernel names it: at most 15 characters, and different for each cluster.
+#[must_use]
+pub fn bridge_name(cluster: &str) -> String {
+    let digest = Sha256::digest(cluster.as_bytes());
+    let hash: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("clu-{hash}")
 }
 
 impl Labels {

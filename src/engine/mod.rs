@@ -1,7 +1,10 @@
 //! Engines: a small trait, so that the rest of the program knows no Docker.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -36,6 +39,17 @@ pub trait Engine: Send + Sync {
 
     /// Is this image here?
     async fn has_image(&self, image: &str) -> Result<bool, EngineError>;
+
+    /// What the engine is and can do.
+    async fn examine(&self, cluster: &str, image: &str) -> Result<Examination, EngineError>;
+
+    /// Runs the agent's `command` in a container made like this, without its directory; what it says.
+    async fn probe(
+        &self,
+        spec: &ContainerSpec,
+        command: Vec<String>,
+        limit: Duration,
+    ) -> Result<String, EngineError>;
 
     /// The engine's version, in its own words.
     async fn version(&self) -> Result<String, EngineError>;
@@ -94,6 +108,58 @@ pub struct Labels {
     pub deadline: Timestamp,
 }
 
+/// What an engine is and can do.
+#[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub struct Examination {
+    /// Its version.
+    pub version: String,
+    /// The API's newest version.
+    pub api: String,
+    /// Driver and version of the control groups.
+    pub cgroup: String,
+    /// Storage driver, and on what.
+    pub storage: String,
+    /// Can a container's own layer be limited, as far as the engine tells?
+    pub disk_limits: bool,
+    /// Do containers live on while the engine is restarted?
+    pub live_restore: bool,
+    /// Can memory be limited?
+    pub memory_limit: bool,
+    /// Can swap be limited?
+    pub swap_limit: bool,
+    /// Can processes be counted?
+    pub pids_limit: bool,
+    /// Can processors be limited?
+    pub cpu_limit: bool,
+    /// Does it give devices by CDI?
+    pub cdi: bool,
+    /// Its clock.
+    pub time: Option<Timestamp>,
+    /// The image, if it has it.
+    pub image: Option<FoundImage>,
+    /// The cluster's network, once it has been made.
+    pub network: Option<FoundNetwork>,
+}
+
+/// An image that an engine has.
+#[derive(Debug, Clone)]
+pub struct FoundImage {
+    /// Its id.
+    pub id: String,
+    /// What registries know it by.
+    pub digests: Vec<String>,
+}
+
+/// The network of a cluster's containers.
+#[derive(Debug, Clone)]
+pub struct FoundNetwork {
+    /// They cannot reach each other.
+    pub separated: bool,
+    /// The bridge's name, if it was given one.
+    pub bridge: Option<String>,
+}
+
 /// Everything needed to make a container.
 #[derive(Debug, Clone)]
 pub struct ContainerSpec {
@@ -113,8 +179,37 @@ pub struct ContainerSpec {
     pub limits: Limits,
     /// Mounts of the site.
     pub mounts: Vec<Mount>,
-    /// The agent's directory on the host (socket, configuration).
-    pub run_dir: PathBuf,
+    /// How its agent gets its configuration and is reached.
+    pub agent: AgentPlace,
+}
+
+/// Where a container's agent meets the gateway.
+#[derive(Clone)]
+pub enum AgentPlace {
+    /// In a directory of this host, with its socket and its configuration.
+    Shared {
+        /// The directory.
+        run_dir: PathBuf,
+    },
+    /// On a port of its machine.
+    Published {
+        /// Where; on no other address of the machine's.
+        address: SocketAddr,
+        /// Names and contents of its files: they hold keys, and go into the container before it starts.
+        files: Vec<(String, Vec<u8>)>,
+    },
+    /// It does not: something else runs in this container.
+    Nowhere,
+}
+
+impl fmt::Debug for AgentPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shared { run_dir } => write!(f, "Shared({})", run_dir.display()),
+            Self::Published { address, .. } => write!(f, "Published({address})"),
+            Self::Nowhere => f.write_str("Nowhere"),
+        }
+    }
 }
 
 /// Why an engine did not do it.

@@ -13,6 +13,7 @@ use crate::reservation::{MachineName, Reservation, State};
 use crate::store::{Ledger, Origin, StoreError, UserRecord};
 use crate::text::account::Account;
 use crate::text::admin::Admin;
+use crate::text::queue;
 use crate::text::{Lang, Say};
 
 /// A caller who has been found to be an administrator: only [`permit`] makes one.
@@ -80,7 +81,10 @@ fn list(door: &FrontDoor, as_json: bool, lang: Lang) -> String {
     let now = Timestamp::now();
     let (view, held) =
         door.workspaces.desk().read(|book| (book.view(now), book.held().cloned().collect::<Vec<_>>()));
+    let seen = door.workspaces.usage().picture();
     if as_json {
+        let mut machines = json!(view.machines);
+        super::usage::add_to_slots(&mut machines, &seen, true);
         let reservation = |r: &Reservation| {
             let mut facts = facts(r, now);
             if let Some(facts) = facts.as_object_mut() {
@@ -89,9 +93,10 @@ fn list(door: &FrontDoor, as_json: bool, lang: Lang) -> String {
             facts
         };
         let held: Vec<_> = held.iter().map(reservation).collect();
-        return json!({ "now": now, "machines": view.machines, "reservations": held }).to_string();
+        return json!({ "now": now, "machines": machines, "reservations": held, "queue": view.queue })
+            .to_string();
     }
-    let mut lines = vec![super::machine_lines(&view, lang).join("\n"), String::new()];
+    let mut lines = vec![super::machine_lines(&view, &seen, lang).join("\n"), String::new()];
     let line = |r: &Reservation| {
         let state = match r.state {
             State::Starting => "starting",
@@ -103,6 +108,10 @@ fn list(door: &FrontDoor, as_json: bool, lang: Lang) -> String {
     match held.as_slice() {
         [] => lines.push(Admin::NobodyWorks.say(lang)),
         held => lines.extend(held.iter().map(line)),
+    }
+    if !view.queue.is_empty() {
+        lines.push(String::new());
+        lines.extend(view.queue.iter().map(|waiting| queue::Line::Other { waiting, now }.say(lang)));
     }
     lines.join("\n")
 }
@@ -163,7 +172,15 @@ fn end(door: &FrontDoor, whom: &Whom, as_json: bool, lang: Lang) -> Answer {
             let fact = json!({ "ended": was.slot, "user": was.user, "id": was.id });
             done(as_json, &fact, &Admin::Ended { slot: &was.slot, user: &was.user }, lang)
         }
-        None => refused(&Admin::NoSuchReservation(&whom_word(whom)), lang),
+        None => match whom {
+            // Who has nothing to end may wait for something.
+            Whom::User(user) if door.workspaces.leave_queue(user).is_ok() => {
+                let said = queue::Line::Removed { user }.say(lang);
+                let fact = json!({ "dequeued": user }).to_string();
+                Answer::out(if as_json { fact } else { said })
+            }
+            _ => refused(&Admin::NoSuchReservation(&whom_word(whom)), lang),
+        },
     }
 }
 

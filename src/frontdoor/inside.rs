@@ -60,9 +60,13 @@ async fn attend(door: &FrontDoor, container: Container) {
             // A password that was made while nobody could tell it.
             door.workspaces.tell_password(&container).await;
             while let Some(event) = watch.next().await {
-                if let Event::Ask { id, arguments, locale } = event {
-                    let answer = answer(door, &container, id, &arguments, &locale).await;
-                    watch.send(&answer).await;
+                match event {
+                    Event::Ask { id, arguments, locale } => {
+                        let answer = answer(door, &container, id, &arguments, &locale).await;
+                        watch.send(&answer).await;
+                    }
+                    Event::Idle => door.workspaces.end_idle(id),
+                    _ => {}
                 }
             }
         }

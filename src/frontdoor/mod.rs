@@ -1,5 +1,6 @@
 //! The front-door commands: the same words over SSH (`ssh HOST clusteria status`) and inside containers.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -13,26 +14,35 @@ use crate::charter::Charter;
 use crate::connect::Places;
 use crate::handover::Asked;
 use crate::reservation::view::{ClusterView, SlotState};
-use crate::reservation::{Cause, Refusal, Reservation, Target, UserName};
+use crate::reservation::{Cause, Refusal, Reservation, SlotId, Target, UserName};
 use crate::store::Ledger;
+use crate::text::agent::Notice;
 use crate::text::door::{Door, slot_state};
 use crate::text::refusal::Refused;
 use crate::text::session::{Line, moment};
+use crate::text::usage::brief;
 use crate::text::{Lang, Say, printable};
+use crate::workspace::usage::Seen;
 use crate::workspace::{Container, Workspaces};
 
 pub mod admin;
 mod admin_words;
+mod idle;
 pub mod inside;
 mod jupyter;
 pub mod local;
 mod own;
+pub mod queue;
+mod shells;
+pub(crate) mod usage;
 mod words;
 
 pub use jupyter::state as jupyter_state;
 
 pub use admin_words::{AdminCommand, UserCommand, Whom, moment as moment_of};
-pub use words::{Command, KeyCommand, TotpCommand, UsageError, Wants, parse, split_command_line};
+pub use words::{
+    Command, KeyCommand, QueueCommand, TotpCommand, UsageError, Wants, parse, split_command_line,
+};
 
 /// What the commands work with. Cheap to clone.
 #[derive(Clone)]
@@ -181,6 +191,7 @@ async fn about_reservations(
     let user = caller.user().ok_or(Refusal::NothingReserved)?;
     match command {
         Command::Reserve { target, json } => reserve(workspaces, caller, target, json, lang).await,
+        Command::Queue { queue: command, json } => queue::run(workspaces, caller, command, json, lang).await,
         Command::Release { json } => release(workspaces, user, json, lang),
         Command::Status { json } => Ok(status(workspaces, user, json, lang).await),
         Command::Password { json } => password(workspaces, caller, json, lang).await,
@@ -234,17 +245,29 @@ async fn status(workspaces: &Workspaces, user: &UserName, as_json: bool, lang: L
                 "detail": ended.detail })
         });
         let mine = match mine {
-            Some(r) => Some(jupyter::add_facts(workspaces, &r, facts(&r, now)).await),
+            Some(r) => {
+                let facts = jupyter::add_facts(workspaces, &r, facts(&r, now)).await;
+                let facts = shells::add_facts(workspaces, &r, facts).await;
+                let facts = idle::add_facts(workspaces, &r, facts).await;
+                Some(usage::add_facts(workspaces, &r, facts).await)
+            }
             None => None,
         };
-        return Answer::out(json!({ "user": user, "reservation": mine, "last": last }).to_string());
+        let (queue, missed) = queue::facts_of(workspaces, user);
+        let facts =
+            json!({ "user": user, "reservation": mine, "last": last, "queue": queue, "missed": missed });
+        return Answer::out(facts.to_string());
     }
     Answer::out(match mine {
         Some(r) => {
             let until = moment(r.deadline);
             let holding = Door::Holding { slot: &r.slot, state: r.state, left: r.left(now), until: &until };
             let mut lines = vec![holding.say(lang)];
+            lines.extend(idle::line(workspaces, &r, lang).await);
+            lines.extend(ends_soon(workspaces, &r, now, lang));
             lines.extend(jupyter::lines(workspaces, &r, lang).await);
+            lines.extend(shells::lines(workspaces, &r, lang).await);
+            lines.extend(usage::lines(workspaces, &r, lang).await);
             lines.join("\n")
         }
         None => {
@@ -253,20 +276,37 @@ async fn status(workspaces: &Workspaces, user: &UserName, as_json: bool, lang: L
                 text.push('\n');
                 text.push_str(&Line::LastEnded(&ended).say(lang));
             }
+            for line in queue::lines_of(workspaces, user, lang) {
+                text.push('\n');
+                text.push_str(&line);
+            }
             text
         }
     })
 }
 
-fn machines(workspaces: &Workspaces, as_json: bool, lang: Lang) -> Answer {
-    let view = workspaces.desk().read(|book| book.view(Timestamp::now()));
-    if as_json {
-        return Answer::out(serde_json::to_string(&view).unwrap_or_default());
-    }
-    Answer::out(machine_lines(&view, lang).join("\n"))
+/// What its terminals have been told, from the first warning on.
+#[must_use]
+pub fn ends_soon(workspaces: &Workspaces, r: &Reservation, now: Timestamp, lang: Lang) -> Option<String> {
+    let first = workspaces.config().reservation.warnings.iter().max()?;
+    let (slot, left) = (r.slot.to_string(), r.left(now));
+    (left <= *first).then(|| Notice::EndsIn { slot: &slot, left }.say(lang))
 }
 
-fn machine_lines(view: &ClusterView, lang: Lang) -> Vec<String> {
+fn machines(workspaces: &Workspaces, as_json: bool, lang: Lang) -> Answer {
+    let view = workspaces.desk().read(|book| book.view(Timestamp::now()));
+    let seen = workspaces.usage().picture();
+    if as_json {
+        let mut view = json!(view);
+        if let Some(machines) = view.get_mut("machines") {
+            usage::add_to_slots(machines, &seen, false);
+        }
+        return Answer::out(view.to_string());
+    }
+    Answer::out(machine_lines(&view, &seen, lang).join("\n"))
+}
+
+fn machine_lines(view: &ClusterView, seen: &BTreeMap<SlotId, Seen>, lang: Lang) -> Vec<String> {
     let mut lines = Vec::new();
     for machine in &view.machines {
         let label = machine.label.as_deref().map(|l| format!("  {}", printable(l))).unwrap_or_default();
@@ -278,7 +318,10 @@ fn machine_lines(view: &ClusterView, lang: Lang) -> Vec<String> {
         };
         lines.push(format!("{:<10} {free}{label}", machine.name));
         for slot in &machine.slots {
-            lines.push(format!("  {:<10} {}", slot.id, slot_state(&slot.state, view.now, lang)));
+            let used =
+                seen.get(&slot.id).map(|seen| brief(&seen.usage, lang)).filter(|words| !words.is_empty());
+            let used = used.map(|words| format!(" · {words}")).unwrap_or_default();
+            lines.push(format!("  {:<10} {}{used}", slot.id, slot_state(&slot.state, view.now, lang)));
         }
     }
     lines

@@ -29,6 +29,13 @@ pub enum Command {
         /// As JSON.
         json: bool,
     },
+    /// `queue …`
+    Queue {
+        /// What.
+        queue: QueueCommand,
+        /// As JSON.
+        json: bool,
+    },
     /// `password`: a new one for the reservation
     Password {
         /// As JSON.
@@ -68,6 +75,19 @@ pub enum Command {
     },
 }
 
+/// `queue …`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QueueCommand {
+    /// `queue`
+    Show,
+    /// `queue join [TARGET]`
+    Join(Target),
+    /// `queue wait [TARGET]`: without one the place that is there already is as good
+    Wait(Option<Target>),
+    /// `queue leave`
+    Leave,
+}
+
 /// `key …`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyCommand {
@@ -95,8 +115,6 @@ pub enum TotpCommand {
 pub enum UsageError {
     /// No such command.
     Unknown(String),
-    /// A command of the design that is not built yet.
-    NotYet(String),
     /// A word too many, or one that makes no sense.
     Odd(String),
 }
@@ -105,7 +123,6 @@ impl Say for UsageError {
     fn say(&self, lang: Lang) -> String {
         match self {
             Self::Unknown(word) => Door::Unknown(&printable(word)).say(lang),
-            Self::NotYet(word) => Door::NotYet(&printable(word)).say(lang),
             Self::Odd(word) => Door::Usage(&printable(word)).say(lang),
         }
     }
@@ -125,7 +142,12 @@ pub fn parse(words: &[String]) -> Result<Command, UsageError> {
         ["machines"] => Command::Machines { json },
         ["release"] => Command::Release { json },
         ["reserve"] => Command::Reserve { target: Target::Any, json },
-        ["reserve", target] => Command::Reserve { target: target.parse().map_err(|_| odd(target))?, json },
+        ["reserve", "--wait"] => Command::Queue { queue: QueueCommand::Wait(Some(Target::Any)), json },
+        ["reserve", target] => Command::Reserve { target: self::target(target)?, json },
+        ["reserve", target, "--wait"] | ["reserve", "--wait", target] => {
+            Command::Queue { queue: QueueCommand::Wait(Some(self::target(target)?)), json }
+        }
+        ["queue", words @ ..] => Command::Queue { queue: queue(words)?, json },
         ["ssh-config"] => Command::SshConfig { json },
         ["key", words @ ..] => Command::Key { key: key(words)?, json },
         ["password"] => Command::Password { json },
@@ -137,9 +159,6 @@ pub fn parse(words: &[String]) -> Result<Command, UsageError> {
         ["accept"] => Command::Accept,
         ["admin", words @ ..] => Command::Admin { admin: admin_words::parse(words)?, json },
         [known, .., last] if is_command(known) => return Err(odd(last)),
-        [later @ "queue", ..] => {
-            return Err(UsageError::NotYet((*later).into()));
-        }
         [other, ..] => return Err(UsageError::Unknown((*other).to_owned())),
     };
     Ok(command)
@@ -160,6 +179,22 @@ fn is_command(word: &str) -> bool {
         "ssh-config",
     ];
     commands.contains(&word)
+}
+
+fn queue(words: &[&str]) -> Result<QueueCommand, UsageError> {
+    match words {
+        [] | ["show"] => Ok(QueueCommand::Show),
+        ["join"] => Ok(QueueCommand::Join(Target::Any)),
+        ["join", target] => Ok(QueueCommand::Join(self::target(target)?)),
+        ["wait"] => Ok(QueueCommand::Wait(None)),
+        ["wait", target] => Ok(QueueCommand::Wait(Some(self::target(target)?))),
+        ["leave"] => Ok(QueueCommand::Leave),
+        [.., last] => Err(odd(last)),
+    }
+}
+
+fn target(word: &str) -> Result<Target, UsageError> {
+    word.parse().map_err(|_| odd(word))
 }
 
 fn key(words: &[&str]) -> Result<KeyCommand, UsageError> {
@@ -241,7 +276,19 @@ mod tests {
         assert_eq!(parse(&words("clusteria password --json")), Ok(Command::Password { json: true }));
         assert_eq!(parse(&words("clusteria reserve GPU")), Err(UsageError::Odd("GPU".into())));
         assert_eq!(parse(&words("clusteria release now")), Err(UsageError::Odd("now".into())));
-        assert_eq!(parse(&words("clusteria queue")), Err(UsageError::NotYet("queue".into())));
+        let queue = |line| match parse(&words(line)) {
+            Ok(Command::Queue { queue, .. }) => queue,
+            other => panic!("{other:?}"),
+        };
+        let gpu1: Target = "gpu1".parse().unwrap();
+        assert_eq!(queue("clusteria queue"), QueueCommand::Show);
+        assert_eq!(queue("clusteria queue join"), QueueCommand::Join(Target::Any));
+        assert_eq!(queue("clusteria queue join gpu1 --json"), QueueCommand::Join(gpu1.clone()));
+        assert_eq!(queue("clusteria queue wait"), QueueCommand::Wait(None));
+        assert_eq!(queue("clusteria reserve gpu1 --wait"), QueueCommand::Wait(Some(gpu1)));
+        assert_eq!(queue("clusteria queue leave"), QueueCommand::Leave);
+        assert_eq!(parse(&words("clusteria queue jump")), Err(UsageError::Odd("jump".into())));
+        assert_eq!(parse(&words("clusteria ssh-config")), Ok(Command::SshConfig { json: false }));
         let key = |line| parse(&words(line)).map(|command| (command.wants(), command));
         let command = Command::Key { key: KeyCommand::Add(None), json: false };
         assert_eq!(key("clusteria key add"), Ok((Wants::Key, command)));

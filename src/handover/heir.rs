@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::talk::{Talk, TalkError};
-use super::wire::{Asked, Fate, Question, Reply};
+use super::wire::{Asked, Fate, Question, Reply, Waits};
 use crate::auth::{Identity, ReservationPassword};
 use crate::error_chain::in_full;
 use crate::frontdoor::Answer;
@@ -80,6 +80,13 @@ impl Heir {
     pub async fn end(&self, id: &ReservationId, reason: EndReason) {
         if let Err(e) = self.answer(&Question::End { id: id.clone(), reason }).await {
             tracing::warn!(reservation = %id, "it was not ended: {}", in_full(&e));
+        }
+    }
+
+    /// Joins or leaves the queue there.
+    pub async fn queue(&self, waits: Waits) {
+        if let Err(e) = self.answer(&Question::Queue(waits)).await {
+            tracing::warn!("the queue is as it was: {}", in_full(&e));
         }
     }
 

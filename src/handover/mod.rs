@@ -33,7 +33,7 @@ pub use heir::{Followed, Follower, Heir};
 pub use inherit::{InheritError, Inheritance, reload};
 pub use serve::{Request, Server};
 pub use talk::TalkError;
-pub use wire::{Asked, Estate, Fate, Place};
+pub use wire::{Asked, Estate, Fate, Place, Waits};
 
 /// The socket's name in `[store] runtime`.
 const NAME: &str = "gateway.sock";

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::bequeath::Bequest;
 use super::talk::Talk;
-use super::wire::{Asked, Granted, Question, Reply, VERSION};
+use super::wire::{Asked, Granted, Question, Reply, VERSION, Waits};
 use crate::auth::Identity;
 use crate::frontdoor::{self, Caller, FrontDoor};
 use crate::reservation::{Cause, Refusal, Target};
@@ -163,6 +163,10 @@ impl Shared {
                 self.door.workspaces.end(&id, reason);
                 Reply::Noted
             }
+            Question::Queue(waits) => {
+                self.queue(waits).await;
+                Reply::Noted
+            }
             Question::Told { id, fate } => {
                 self.door.workspaces.told(&id, fate).await;
                 Reply::Noted
@@ -183,6 +187,21 @@ impl Shared {
         let _ = self.door.charter.look_again(who.user()).await;
         let container = self.door.workspaces.reserve(&who, target, cause)?.ready().await?;
         Ok(Granted { reservation: container.reservation, password: container.password })
+    }
+
+    async fn queue(&self, waits: Waits) {
+        let workspaces = &self.door.workspaces;
+        let outcome = match waits {
+            Waits::Joins { who, target } => {
+                let _ = self.door.charter.look_again(who.user()).await;
+                workspaces.join_queue(&who, &target)
+            }
+            Waits::Leaves { user } => workspaces.leave_queue(&user),
+        };
+        if let Err(refusal) = outcome {
+            tracing::info!(?refusal, "the queue, for a user of a gateway from before");
+        }
+        workspaces.save_queue().await;
     }
 
     async fn reload(&self) -> Reply {

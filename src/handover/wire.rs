@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth::{Identity, ReservationPassword};
 use crate::frontdoor::Answer;
-use crate::reservation::{Cause, EndReason, Picture, Refusal, Reservation, ReservationId, Target};
+use crate::reservation::{Cause, EndReason, Picture, Refusal, Reservation, ReservationId, Target, UserName};
 use crate::text::Lang;
 
 /// Raised when an older gateway could not understand a newer one.
@@ -24,6 +24,8 @@ pub(super) enum Question {
     Reserve { who: Box<Identity>, target: Target, cause: Cause },
     /// Somebody there gives up what they have.
     End { id: ReservationId, reason: EndReason },
+    /// Somebody there joins the queue or leaves it.
+    Queue(Waits),
     /// What came of something that the elder had under way.
     Told { id: ReservationId, fate: Fate },
     /// The elder wants to know what is held.
@@ -82,6 +84,24 @@ pub struct Estate {
     pub picture: Picture,
     /// Starts under way, and the processes that carry them out.
     pub starters: Vec<(ReservationId, u32)>,
+}
+
+/// What somebody wants of the queue.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Waits {
+    /// A place in it.
+    Joins {
+        /// Who.
+        who: Box<Identity>,
+        /// For what.
+        target: Target,
+    },
+    /// Not to wait any more.
+    Leaves {
+        /// Who.
+        user: UserName,
+    },
 }
 
 /// What came of a start or an end that another gateway had under way.

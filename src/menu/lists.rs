@@ -5,9 +5,9 @@ use ratatui::text::{Line, Span};
 
 use super::model::Model;
 use super::wrap::{cut, fit, width};
-use crate::reservation::view::{MachineView, SlotState, SlotView};
-use crate::text::Say;
+use crate::reservation::view::{MachineView, SlotState, SlotView, WaitingView};
 use crate::text::menu::{Menu, Until};
+use crate::text::{Say, queue};
 
 /// Columns of the cursor's mark, the digit, the dot and the blanks between.
 const FRAME: usize = 9;
@@ -73,7 +73,7 @@ pub(super) fn slot_rows(model: &Model, columns: usize) -> Vec<Line<'static>> {
     let chosen = model.slot_index();
     let row = |(index, slot): (usize, &SlotView)| {
         let mut spans = vec![mark(Some(index) == chosen, usize::from(slot.id.number))];
-        spans.push(dot(slot.state == SlotState::Free));
+        spans.push(dot(slot.state.is_for(&model.user)));
         let room = columns.saturating_sub(FRAME - 1);
         let state = slot_state(model, slot, room);
         let gpus = format!("  GPU {}", slot.gpus.join(","));
@@ -101,6 +101,14 @@ fn slot_state(model: &Model, slot: &SlotView, room: usize) -> String {
             (Menu::Starting { user, until }, Menu::StartingShort { user })
         }
         SlotState::Ending { user } => (Menu::Ending { user }, Menu::Ending { user }),
+        SlotState::Held { user, until } if *user == model.user => {
+            let until = Until { deadline: *until, now };
+            (Menu::HeldForYou { until }, Menu::HeldForYou { until })
+        }
+        SlotState::Held { user, until } => {
+            let until = Until { deadline: *until, now };
+            (Menu::Held { user, until }, Menu::HeldShort { user })
+        }
         SlotState::Offline => (Menu::Offline, Menu::Offline),
         SlotState::Draining => (Menu::Draining, Menu::Draining),
     };
@@ -121,6 +129,10 @@ pub(super) fn hint(model: &Model) -> Option<String> {
             Menu::HintStarting { slot: id, user, until: Until { deadline: *deadline, now } }
         }
         SlotState::Ending { user } => Menu::HintEnding { slot: id, user },
+        SlotState::Held { user, .. } if *user == model.user => return None,
+        SlotState::Held { user, until } => {
+            Menu::HintHeld { slot: id, user, until: Until { deadline: *until, now } }
+        }
         SlotState::Offline => Menu::HintOffline {
             machine: &id.machine,
             reason: model.opened().and_then(|machine| machine.offline.as_deref()),
@@ -130,8 +142,23 @@ pub(super) fn hint(model: &Model) -> Option<String> {
     Some(hint.say(model.lang))
 }
 
-/// If nothing is free: what frees first.
+/// One row for each one who waits.
+pub(super) fn queue_rows(model: &Model, columns: usize) -> Vec<Line<'static>> {
+    let now = model.cluster.now;
+    let row = |(index, waiting): (usize, &WaitingView)| {
+        let mark = mark(waiting.user == model.user, index.saturating_add(1));
+        let room = columns.saturating_sub(mark.width());
+        let said = queue::Line::Other { waiting, now }.say(model.lang);
+        Line::from(vec![mark, Span::raw(cut(&said, room))])
+    };
+    model.cluster.queue.iter().enumerate().map(row).collect()
+}
+
+/// For who waits: their place or their turn. Else, if nothing is free: what frees first.
 pub(super) fn summary(model: &Model) -> Option<String> {
+    if let Some(waiting) = model.waiting() {
+        return Some(queue::Line::Mine { waiting, now: model.cluster.now }.say(model.lang));
+    }
     let machines = &model.cluster.machines;
     if machines.is_empty() {
         return Some(Menu::NoMachines.say(model.lang));

@@ -10,6 +10,10 @@
 //!  machines ───────────────────▶ slots ─────────────────────────────▶ progress  (Action::Reserve)
 //!           ◀───────────────────       ◀─────────────────────────────
 //!             ←, Esc, Backspace          Failed; Esc, q, Ctrl-C (Action::Cancel)
+//!
+//!              w (Action::Join)        Enter, once a slot is held
+//!  the lists ◀──────────────────▶ queue ─────────────────────────▶ progress
+//!              Esc; x (Action::Leave)
 //! ```
 
 mod backend;

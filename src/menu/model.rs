@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use super::keys::Key;
-use crate::reservation::view::{ClusterView, MachineView, SlotState, SlotView};
-use crate::reservation::{MachineName, SlotId, UserName};
+use crate::reservation::view::{ClusterView, MachineView, SlotView, WaitingView};
+use crate::reservation::{MachineName, SlotId, Target, UserName};
 use crate::text::{Lang, printable};
 
 /// Progress lines kept: more than any screen shows.
@@ -30,6 +30,10 @@ pub enum Event {
 pub enum Action {
     /// Reserve this slot and tell its progress.
     Reserve(SlotId),
+    /// Take a place in the queue.
+    Join(Target),
+    /// Give up the place in the queue.
+    Leave,
     /// Give up the reservation in progress.
     Cancel,
     /// Leave the menu.
@@ -43,6 +47,8 @@ pub(super) enum Place {
     Machines,
     /// The slots of one machine.
     Slots(MachineName),
+    /// The queue, with the reader's place.
+    Waiting,
     /// A reservation is being made.
     Progress {
         /// Of this slot.
@@ -70,7 +76,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// A menu for this user; with exactly one machine its slots are open at once.
+    /// A menu for this user; who waits sees the queue, and with exactly one machine its slots are open at once.
     #[must_use]
     pub fn new(view: ClusterView, user: &UserName, lang: Lang) -> Self {
         let mut model = Self {
@@ -84,6 +90,9 @@ impl Model {
             hint: false,
         };
         model.start();
+        if model.waiting().is_some() {
+            model.place = Place::Waiting;
+        }
         model
     }
 
@@ -108,8 +117,35 @@ impl Model {
         self.machine = Some(name.clone());
         self.place = Place::Slots(name);
         let slots = self.slots();
-        let best = slots.iter().find(|slot| slot.state == SlotState::Free).or_else(|| slots.first());
+        let best = slots.iter().find(|slot| slot.state.is_for(&self.user)).or_else(|| slots.first());
         self.slot = best.map(|slot| slot.id.clone());
+    }
+
+    /// The reader's place in the queue.
+    pub(super) fn waiting(&self) -> Option<&WaitingView> {
+        self.cluster.waiting(&self.user)
+    }
+
+    /// What one could wait for from here: where something is free there is nothing to wait for.
+    pub(super) fn worth_waiting_for(&self) -> Option<Target> {
+        let (target, free) = match &self.place {
+            Place::Machines => (Target::Any, self.cluster.machines.iter().map(MachineView::free).sum()),
+            Place::Slots(name) => (Target::Machine(name.clone()), self.opened().map_or(0, MachineView::free)),
+            Place::Waiting | Place::Progress { .. } => return None,
+        };
+        (free == 0 && !self.cluster.machines.is_empty() && self.waiting().is_none()).then_some(target)
+    }
+
+    /// Shows the queue.
+    pub(super) fn wait(&mut self) {
+        self.notice.clear();
+        self.place = Place::Waiting;
+    }
+
+    /// From the queue to the lists.
+    pub(super) fn stop_waiting(&mut self) {
+        self.place = Place::Machines;
+        self.start();
     }
 
     /// Back to the machines, where there is a choice of them.
@@ -127,7 +163,7 @@ impl Model {
     pub(super) fn opened(&self) -> Option<&MachineView> {
         match &self.place {
             Place::Slots(name) => self.cluster.machines.iter().find(|machine| machine.name == *name),
-            Place::Machines | Place::Progress { .. } => None,
+            Place::Machines | Place::Waiting | Place::Progress { .. } => None,
         }
     }
 
@@ -188,6 +224,9 @@ impl Model {
 
     /// Back from the progress to the list it was asked from, the cursor where it was.
     pub(super) fn return_to_list(&mut self) {
+        if self.place == Place::Waiting {
+            return self.stop_waiting();
+        }
         let Place::Progress { slot, .. } = &self.place else { return };
         let slot = slot.clone();
         self.place = Place::Slots(slot.machine.clone());

@@ -10,8 +10,8 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::*;
-use crate::reservation::view::{ClusterView, MachineView, SlotState, SlotView};
-use crate::reservation::{SlotId, UserName};
+use crate::reservation::view::{ClusterView, HoldView, MachineView, SlotState, SlotView, WaitingView};
+use crate::reservation::{SlotId, Target, UserName};
 use crate::text::Lang;
 
 fn time(text: &str) -> Timestamp {
@@ -42,7 +42,7 @@ fn machine(name: &str, label: Option<&str>, states: Vec<SlotState>) -> MachineVi
 }
 
 fn cluster(machines: Vec<MachineView>) -> ClusterView {
-    ClusterView { cluster: "clusteria".to_owned(), now: time("10:53"), machines }
+    ClusterView { cluster: "clusteria".to_owned(), now: time("10:53"), machines, queue: Vec::new() }
 }
 
 /// Three machines, one of them full, one offline.
@@ -62,6 +62,31 @@ fn usual() -> ClusterView {
 fn full() -> ClusterView {
     let mut view = usual();
     view.machines.remove(1);
+    view
+}
+
+/// One in which linus waits behind grace.
+fn waiting() -> ClusterView {
+    let place = |name: &str, place, estimate| WaitingView {
+        user: user(name),
+        target: (name == "grace").then(|| "gpu1".to_owned()),
+        since: time("10:40"),
+        place,
+        estimate: Some(time(estimate)),
+        held: None,
+    };
+    let mut view = full();
+    view.queue = vec![place("grace", 1, "12:00"), place("linus", 2, "14:05")];
+    view
+}
+
+/// And one in which it is their turn.
+fn turn() -> ClusterView {
+    let mut view = waiting();
+    view.queue.remove(0);
+    view.queue[0].held = Some(HoldView { slot: slot("gpu1/2"), until: time("10:58") });
+    view.queue[0].place = 0;
+    view.machines[0].slots[1].state = SlotState::Held { user: user("linus"), until: time("10:58") };
     view
 }
 

@@ -2,7 +2,6 @@
 
 use super::keys::Key;
 use super::model::{Action, Event, Model, Place};
-use crate::reservation::view::SlotState;
 
 /// Rows of a page: the model does not know the screen's height.
 const PAGE: usize = 10;
@@ -35,6 +34,8 @@ fn press(model: &mut Model, key: Key) -> Option<Action> {
         // Typed ahead while waiting: it was not meant for what comes after.
         (Place::Progress { .. }, _) => None,
         (_, Key::CtrlC | Key::CtrlD | Key::Char('q')) => Some(Action::Quit),
+        (Place::Waiting, _) => press_on_waiting(model, as_arrow(key)),
+        (Place::Machines | Place::Slots(_), Key::Char('w')) => wait(model),
         (Place::Machines, _) => {
             press_on_machines(model, as_arrow(key));
             None
@@ -43,6 +44,36 @@ fn press(model: &mut Model, key: Key) -> Option<Action> {
             model.hint = false;
             press_on_slots(model, as_arrow(key))
         }
+    }
+}
+
+/// To the queue: with a place in it already, or by taking one.
+fn wait(model: &mut Model) -> Option<Action> {
+    let target = model.worth_waiting_for();
+    if target.is_some() || model.waiting().is_some() {
+        model.wait();
+    }
+    target.map(Action::Join)
+}
+
+/// Enter only ever takes what is held: a turn that comes under the finger is what was waited for.
+fn press_on_waiting(model: &mut Model, key: Key) -> Option<Action> {
+    match key {
+        Key::Enter => {
+            let slot = model.waiting()?.held.as_ref()?.slot.clone();
+            model.begin(slot.clone());
+            Some(Action::Reserve(slot))
+        }
+        Key::Char('x') => {
+            let leaves = model.waiting().is_some();
+            model.stop_waiting();
+            leaves.then_some(Action::Leave)
+        }
+        Key::Escape | Key::Left => {
+            model.stop_waiting();
+            None
+        }
+        _ => None,
     }
 }
 
@@ -102,7 +133,7 @@ fn reserve_number(model: &mut Model, digit: char) -> Option<Action> {
 
 fn reserve(model: &mut Model) -> Option<Action> {
     let slot = model.chosen()?;
-    if slot.state != SlotState::Free {
+    if !slot.state.is_for(&model.user) {
         model.hint = true;
         return None;
     }

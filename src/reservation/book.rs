@@ -2,75 +2,26 @@
 //!
 //! Invariants, checked by the property test at the end of `book/tests.rs`:
 //! a slot is held by at most one reservation; a user has at most one live reservation;
-//! what is held was claimed or adopted and has not been finished.
+//! what is held was claimed or adopted and has not been finished. Those of the queue: `book/line.rs`.
 
 use std::collections::{BTreeMap, HashMap};
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use jiff::{SignedDuration, Timestamp};
 
+use super::clock::{self, Moment};
 use super::lifecycle::{Cause, EndReason, Ended, Reservation, State};
 use super::names::{MachineName, ReservationId, SlotId, UserName};
+use super::plan::{MachinePlan, Target};
+use super::queue::{Queue, Times};
 use super::refusal::Refusal;
-use super::view::{ClusterView, MachineView, SlotState, SlotView};
 
+mod copy;
+mod line;
 mod picture;
 #[cfg(test)]
 mod tests;
 
-pub use picture::Picture;
-
-/// A machine as the site plans it.
-#[derive(Debug, Clone)]
-pub struct MachinePlan {
-    /// Its name.
-    pub name: MachineName,
-    /// What people call it.
-    pub label: Option<String>,
-    /// Its slots, in order.
-    pub slots: Vec<SlotPlan>,
-}
-
-/// A slot as the site plans it.
-#[derive(Debug, Clone)]
-pub struct SlotPlan {
-    /// Its place.
-    pub id: SlotId,
-    /// Its GPUs.
-    pub gpus: Vec<String>,
-}
-
-/// What is asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Target {
-    /// The freest slot anywhere.
-    #[default]
-    Any,
-    /// The first free slot of a machine.
-    Machine(MachineName),
-    /// This slot.
-    Slot(SlotId),
-}
-
-impl Target {
-    /// Does a slot satisfy it?
-    #[must_use]
-    pub fn matches(&self, slot: &SlotId) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Machine(machine) => *machine == slot.machine,
-            Self::Slot(wanted) => wanted == slot,
-        }
-    }
-}
-
-impl std::str::FromStr for Target {
-    type Err = super::names::NameError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.contains('/') { text.parse().map(Self::Slot) } else { text.parse().map(Self::Machine) }
-    }
-}
+pub use copy::Picture;
 
 /// A request for a slot.
 #[derive(Debug, Clone)]
@@ -111,6 +62,19 @@ pub struct Book {
     machines: Vec<Machine>,
     held: BTreeMap<SlotId, Reservation>,
     last: HashMap<UserName, Ended>,
+    queue: Queue,
+    times: Times,
+    /// Between the two clocks when they were last looked at.
+    offset: Option<SignedDuration>,
+}
+
+/// What taking in a found reservation did to others.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Adopted {
+    /// What the book held in that slot: it cannot be there, and is gone from the book.
+    pub displaced: Option<Reservation>,
+    /// The same user's older one, now ending: its container has to be closed.
+    pub rival: Option<Reservation>,
 }
 
 impl Book {
@@ -123,7 +87,33 @@ impl Book {
             machines: plans.into_iter().map(machine).collect(),
             held: BTreeMap::new(),
             last: HashMap::new(),
+            queue: Queue::default(),
+            times: Times::default(),
+            offset: None,
         }
+    }
+
+    /// Has the clocks looked at. When the wall clock has been set, everything that lasts is moved with it.
+    pub fn observe(&mut self, now: Moment) -> Option<SignedDuration> {
+        let before = self.offset.get_or_insert(now.offset());
+        let step = clock::step(*before, now.offset())?;
+        *before = now.offset();
+        for reservation in self.held.values_mut() {
+            reservation.deadline = clock::moved(reservation.deadline, step);
+        }
+        self.queue.shift(step);
+        Some(step)
+    }
+
+    /// Between the two clocks, as they stood when the deadlines were last right; `None` before the first look.
+    #[must_use]
+    pub fn offset(&self) -> Option<SignedDuration> {
+        self.offset
+    }
+
+    /// How the clocks stood when what the book holds was written down, in this same life of the machine.
+    pub fn set_offset(&mut self, offset: SignedDuration) {
+        self.offset = Some(offset);
     }
 
     /// The user's live reservation.
@@ -159,6 +149,9 @@ impl Book {
     /// # Errors
     /// Any [`Refusal`] about slots and machines.
     pub fn claim(&mut self, claim: &Claim, now: Timestamp) -> Result<Claimed, Refusal> {
+        self.check_target(&claim.target)?;
+        // First those who were there first.
+        self.settle(now);
         if let Some(mine) = self.of(&claim.user) {
             return if claim.target.matches(&mine.slot) {
                 Ok(Claimed::Already(mine.clone()))
@@ -167,7 +160,7 @@ impl Book {
             };
         }
         self.check_automatic(claim)?;
-        let slot = self.choose(&claim.target)?;
+        let slot = self.choose(claim)?;
         let lifetime = jiff::SignedDuration::try_from(claim.lifetime).unwrap_or(jiff::SignedDuration::MAX);
         let reservation = Reservation {
             id: ReservationId::new(),
@@ -177,8 +170,25 @@ impl Book {
             deadline: now.checked_add(lifetime).unwrap_or(Timestamp::MAX),
             state: State::Starting,
         };
+        self.queue.leave(&claim.user);
         self.held.insert(slot, reservation.clone());
         Ok(Claimed::New(reservation))
+    }
+
+    /// Is there such a place at all?
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownMachine`], [`Refusal::UnknownSlot`]
+    pub fn check_target(&self, target: &Target) -> Result<(), Refusal> {
+        match target {
+            Target::Any => Ok(()),
+            Target::Machine(name) => self.machine(name).map(|_| ()),
+            Target::Slot(slot) => match self.machine(&slot.machine)?.plan.slots.iter().any(|p| p.id == *slot)
+            {
+                true => Ok(()),
+                false => Err(Refusal::UnknownSlot(slot.clone())),
+            },
+        }
     }
 
     /// A forgotten editor that reconnects all night must not take a new GPU.
@@ -189,6 +199,10 @@ impl Book {
         if !claim.auto_reserve {
             return Err(Refusal::AutoReserveOff);
         }
+        // Whoever waited has chosen.
+        if self.held_for(claim).is_some() {
+            return Ok(());
+        }
         match self.last.get(&claim.user) {
             Some(last) if matches!(last.reason, EndReason::Expired | EndReason::Idle | EndReason::Admin) => {
                 Err(Refusal::ExpiredBefore { slot: last.slot.clone(), at: last.at })
@@ -197,23 +211,28 @@ impl Book {
         }
     }
 
-    fn choose(&self, target: &Target) -> Result<SlotId, Refusal> {
-        match target {
+    fn choose(&self, claim: &Claim) -> Result<SlotId, Refusal> {
+        if let Some(slot) = self.held_for(claim) {
+            return Ok(slot);
+        }
+        match &claim.target {
             Target::Slot(slot) => self.choose_slot(slot),
             Target::Machine(name) => {
                 let machine = self.machine(name)?;
                 usable(machine)?;
-                self.free_slots(machine).next().ok_or_else(|| self.full(Some(name)))
+                self.free_slots(machine).next().ok_or_else(|| self.full(&claim.target))
             }
             Target::Any => self.choose_any(),
         }
     }
 
+    /// What is held for the one who claims, where it is what they ask for.
+    fn held_for(&self, claim: &Claim) -> Option<SlotId> {
+        let hold = self.queue.get(&claim.user)?.hold.as_ref()?;
+        claim.target.matches(&hold.slot).then(|| hold.slot.clone())
+    }
+
     fn choose_slot(&self, slot: &SlotId) -> Result<SlotId, Refusal> {
-        let machine = self.machine(&slot.machine)?;
-        if !machine.plan.slots.iter().any(|plan| plan.id == *slot) {
-            return Err(Refusal::UnknownSlot(slot.clone()));
-        }
         if let Some(holder) = self.held.get(slot) {
             return Err(Refusal::Taken {
                 slot: slot.clone(),
@@ -221,8 +240,11 @@ impl Book {
                 frees: holder.is_live().then_some(holder.deadline),
             });
         }
-        usable(machine)?;
-        Ok(slot.clone())
+        usable(self.machine(&slot.machine)?)?;
+        match self.queue.holder(slot) {
+            Some(_) => Err(self.full(&Target::Slot(slot.clone()))),
+            None => Ok(slot.clone()),
+        }
     }
 
     /// The machine with most free slots; the first in the configuration among equals.
@@ -242,23 +264,31 @@ impl Book {
         }
         match self.machines.as_slice() {
             // With one machine its own trouble is the better answer.
-            [only] => Err(usable(only).err().unwrap_or_else(|| self.full(None))),
-            _ => Err(self.full(None)),
+            [only] => Err(usable(only).err().unwrap_or_else(|| self.full(&Target::Any))),
+            _ => Err(self.full(&Target::Any)),
         }
     }
 
+    /// Neither taken nor held for anybody.
     fn free_slots<'a>(&'a self, machine: &'a Machine) -> impl Iterator<Item = SlotId> + 'a {
-        machine.plan.slots.iter().map(|plan| plan.id.clone()).filter(|id| !self.held.contains_key(id))
+        let slots = machine.plan.slots.iter().map(|plan| plan.id.clone());
+        slots.filter(|id| !self.held.contains_key(id) && self.queue.holder(id).is_none())
     }
 
-    fn full(&self, machine: Option<&MachineName>) -> Refusal {
-        let frees = self
-            .held
-            .values()
-            .filter(|r| machine.is_none_or(|name| r.slot.machine == *name))
-            .min_by_key(|r| r.deadline)
-            .map(|r| (r.slot.clone(), r.deadline));
-        Refusal::Full { machine: machine.cloned(), frees }
+    fn full(&self, target: &Target) -> Refusal {
+        let machine = match target {
+            Target::Any => None,
+            Target::Machine(name) => Some(name.clone()),
+            Target::Slot(slot) => Some(slot.machine.clone()),
+        };
+        let wanted = self.held.values().filter(|r| target.matches(&r.slot));
+        let frees = wanted.min_by_key(|r| r.deadline).map(|r| (r.slot.clone(), r.deadline));
+        match self.queue.waiting().iter().find_map(|w| Some((w, w.hold.as_ref()?))) {
+            Some((first, hold)) if frees.is_none() && target.matches(&hold.slot) => {
+                Refusal::Held { slot: hold.slot.clone(), user: first.user.clone(), until: hold.until }
+            }
+            _ => Refusal::Full { machine, frees },
+        }
     }
 
     fn machine(&self, name: &MachineName) -> Result<&Machine, Refusal> {
@@ -306,13 +336,31 @@ impl Book {
         Some(ended)
     }
 
-    /// Takes in a reservation that was found running. The container is the truth: whatever the book
-    /// held in that slot under another id is dropped and returned.
-    pub fn adopt(&mut self, found: Reservation) -> Option<Reservation> {
-        match self.held.get(&found.slot) {
-            Some(known) if known.id == found.id => None,
-            _ => self.held.insert(found.slot.clone(), found),
+    /// Takes in a reservation that was found running, or that was written down as running. The container is the
+    /// truth: whatever the book held in that slot under another id is dropped. Of two of one user (the ledger
+    /// was lost or old) the younger lives, because that is where they work now; the other begins to end.
+    pub fn adopt(&mut self, mut found: Reservation) -> Adopted {
+        if self.held.get(&found.slot).is_some_and(|known| known.id == found.id) {
+            return Adopted::default();
         }
+        let displaced = self.held.remove(&found.slot);
+        self.queue.leave(&found.user);
+        let other = self.held.values_mut().find(|r| r.user == found.user && r.is_live());
+        let rival = match other {
+            Some(other) if found.is_live() && other.id < found.id => {
+                let before = other.clone();
+                other.state = State::Ending(EndReason::Failed);
+                Some(before)
+            }
+            Some(_) if found.is_live() => {
+                let before = found.clone();
+                found.state = State::Ending(EndReason::Failed);
+                Some(before)
+            }
+            _ => None,
+        };
+        self.held.insert(found.slot.clone(), found);
+        Adopted { displaced, rival }
     }
 
     /// Notes that a machine answers (`None`) or why it does not. True when that is news.
@@ -353,41 +401,6 @@ impl Book {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.held.values().filter(|r| r.is_live()).map(|r| r.deadline).min()
-    }
-
-    /// A picture of it all.
-    #[must_use]
-    pub fn view(&self, now: Timestamp) -> ClusterView {
-        let machines = self.machines.iter().map(|machine| self.machine_view(machine)).collect();
-        ClusterView { cluster: self.cluster.clone(), now, machines }
-    }
-
-    fn machine_view(&self, machine: &Machine) -> MachineView {
-        let slot = |plan: &SlotPlan| SlotView {
-            id: plan.id.clone(),
-            gpus: plan.gpus.clone(),
-            state: self.slot_state(machine, &plan.id),
-        };
-        MachineView {
-            name: machine.plan.name.clone(),
-            label: machine.plan.label.clone(),
-            offline: machine.offline.clone(),
-            draining: machine.draining,
-            slots: machine.plan.slots.iter().map(slot).collect(),
-        }
-    }
-
-    fn slot_state(&self, machine: &Machine, id: &SlotId) -> SlotState {
-        match self.held.get(id) {
-            Some(r) => match r.state {
-                State::Starting => SlotState::Starting { user: r.user.clone(), deadline: r.deadline },
-                State::Active => SlotState::Reserved { user: r.user.clone(), deadline: r.deadline },
-                State::Ending(_) => SlotState::Ending { user: r.user.clone() },
-            },
-            None if machine.offline.is_some() => SlotState::Offline,
-            None if machine.draining => SlotState::Draining,
-            None => SlotState::Free,
-        }
     }
 }
 

@@ -32,6 +32,15 @@ impl Desk {
         outcome
     }
 
+    /// Changes the book if there is something to change; the bell rings only then.
+    pub fn change_if(&self, act: impl FnOnce(&mut Book) -> bool) -> bool {
+        let changed = act(&mut self.book.lock().unwrap_or_else(PoisonError::into_inner));
+        if changed {
+            self.bell.send_modify(|revision| *revision = revision.wrapping_add(1));
+        }
+        changed
+    }
+
     /// Rings at every change.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {

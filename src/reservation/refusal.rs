@@ -31,6 +31,19 @@ pub enum Refusal {
         /// Which slot frees first, and when at the latest.
         frees: Option<(SlotId, Timestamp)>,
     },
+    /// What is free is held for those whose turn it is.
+    Held {
+        /// The slot.
+        slot: SlotId,
+        /// For whom.
+        user: UserName,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// The user waits for nothing.
+    NotQueued,
+    /// Nobody more can wait.
+    QueueFull,
     /// No such machine.
     UnknownMachine(String),
     /// The machine has no such slot.
@@ -62,6 +75,17 @@ pub enum Refusal {
         /// Where.
         slot: SlotId,
         /// Why (from outside: escape before showing).
+        detail: String,
+    },
+    /// The container started, but not all of the slot's GPUs are in it.
+    GpusMissing {
+        /// Where.
+        slot: SlotId,
+        /// So many should be there.
+        wanted: usize,
+        /// So many are.
+        found: usize,
+        /// What nvidia-smi says (from outside: escape before showing).
         detail: String,
     },
     /// It was ended before it had started.

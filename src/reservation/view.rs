@@ -14,6 +14,42 @@ pub struct ClusterView {
     pub now: Timestamp,
     /// In the order of the configuration.
     pub machines: Vec<MachineView>,
+    /// Who waits for a slot, in order.
+    pub queue: Vec<WaitingView>,
+}
+
+impl ClusterView {
+    /// A user's place in the queue.
+    #[must_use]
+    pub fn waiting(&self, user: &UserName) -> Option<&WaitingView> {
+        self.queue.iter().find(|waiting| waiting.user == *user)
+    }
+}
+
+/// Somebody in the queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WaitingView {
+    /// Who.
+    pub user: UserName,
+    /// For which machine or slot; `None` for any.
+    pub target: Option<String>,
+    /// Since when.
+    pub since: Timestamp,
+    /// 1 for the next one of those who wait for what they wait for; 0 when it is their turn.
+    pub place: usize,
+    /// When it should be their turn at the latest; `None` while nothing they wait for can be used.
+    pub estimate: Option<Timestamp>,
+    /// What is held for them: it is their turn.
+    pub held: Option<HoldView>,
+}
+
+/// A slot that is held for the one whose turn it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HoldView {
+    /// Which.
+    pub slot: SlotId,
+    /// Until when.
+    pub until: Timestamp,
 }
 
 /// One machine.
@@ -36,6 +72,18 @@ impl MachineView {
     #[must_use]
     pub fn free(&self) -> usize {
         self.slots.iter().filter(|slot| slot.state == SlotState::Free).count()
+    }
+}
+
+impl SlotState {
+    /// Can this user reserve it now?
+    #[must_use]
+    pub fn is_for(&self, user: &UserName) -> bool {
+        match self {
+            Self::Free => true,
+            Self::Held { user: holder, .. } => holder == user,
+            _ => false,
+        }
     }
 }
 
@@ -75,6 +123,13 @@ pub enum SlotState {
     Ending {
         /// Whose it was.
         user: UserName,
+    },
+    /// It is free, and held for the one in the queue whose turn it is.
+    Held {
+        /// For whom.
+        user: UserName,
+        /// Until when.
+        until: Timestamp,
     },
     /// Its machine does not answer.
     Offline,

@@ -10,7 +10,7 @@ use super::inbox::Inbox;
 use super::outgoing::Outgoing;
 use super::pump;
 use super::visit::{Visit, in_words};
-use crate::bridge::{self, FdStream};
+use crate::bridge::{self, Stream};
 use crate::text::Lang;
 
 /// RFC 4254 section 5.1.
@@ -54,7 +54,7 @@ impl Forward {
         self.visit.channels.remove(self.outgoing.id());
     }
 
-    async fn open(&self, dial: Dial) -> Result<FdStream, ChannelOpenFailure> {
+    async fn open(&self, dial: Dial) -> Result<Stream, ChannelOpenFailure> {
         let container = self.visit.container().await.map_err(|refusal| {
             // The client's locale is not known here: no session has told it on this channel.
             let reason = in_words(&refusal, Lang::default());

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::Notify;
@@ -107,6 +108,29 @@ impl Inbox {
         state.eof.then_some(None)
     }
 
+    /// Is there something to take, or the end of file, within this time? Takes nothing.
+    pub(super) async fn has_input_within(&self, limit: Duration) -> bool {
+        let arrives = async {
+            while !self.has_input() {
+                self.data.notified().await;
+            }
+        };
+        tokio::time::timeout(limit, arrives).await.is_ok()
+    }
+
+    fn has_input(&self) -> bool {
+        let state = self.state();
+        !state.chunks.is_empty() || !state.small.is_empty() || state.eof
+    }
+
+    /// Puts back what was taken and was meant for somebody else.
+    pub(super) fn put_back(&self, data: Bytes) {
+        if !data.is_empty() {
+            self.state().chunks.push_front(data);
+            self.data.notify_one();
+        }
+    }
+
     /// The next control message. One task at a time. Cancel-safe.
     pub(super) async fn next_control(&self) -> Control {
         loop {
@@ -141,6 +165,22 @@ mod tests {
         assert_eq!(inbox.next().await.unwrap(), big);
         assert_eq!(inbox.next().await.unwrap(), "d");
         assert_eq!(inbox.next().await, None);
+        assert_eq!(inbox.next().await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_put_back_comes_first_and_looking_takes_nothing() {
+        let inbox = Inbox::default();
+        assert!(!inbox.has_input_within(Duration::from_millis(100)).await);
+        inbox.push(Bytes::from("ab"));
+        assert!(inbox.has_input_within(Duration::ZERO).await);
+        assert_eq!(inbox.next().await.unwrap(), "ab");
+        inbox.push(Bytes::from("c"));
+        inbox.put_back(Bytes::from("b"));
+        inbox.end();
+        assert_eq!(inbox.next().await.unwrap(), "b");
+        assert_eq!(inbox.next().await.unwrap(), "c");
+        assert!(inbox.has_input_within(Duration::ZERO).await, "the end of file is input, too");
         assert_eq!(inbox.next().await, None);
     }
 

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::algorithms::{KEEPALIVES, russh_config};
 use super::complaint::Complaint;
 use super::connection::{Connection, Peer};
+use super::holders::Holders;
 use super::host_keys::{HostKeyError, load_for_server};
 use super::seats::{Seat, Seats, Source};
 use super::tcp::ClientStream;
@@ -57,6 +58,7 @@ pub(super) struct Gateway {
     pub(super) door: FrontDoor,
     pub(super) audit: Audit,
     pub(super) seats: Arc<Seats<UserName>>,
+    pub(super) holders: Arc<Holders>,
     pub(super) tasks: TaskTracker,
 }
 
@@ -107,7 +109,8 @@ impl Listeners {
         let seats = Seats::new(config.ssh.max_per_user);
         let (workspaces, auth, audit) = (door.workspaces.clone(), door.auth.clone(), door.audit.clone());
         let tasks = TaskTracker::new();
-        let gateway = Gateway { russh, config, workspaces, auth, door, audit, seats, tasks };
+        let holders = Arc::default();
+        let gateway = Gateway { russh, config, workspaces, auth, door, audit, seats, holders, tasks };
         Ok(Self {
             bound,
             gateway: Arc::new(gateway),

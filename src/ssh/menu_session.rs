@@ -10,10 +10,11 @@ use super::session::Session;
 use super::visit::in_words;
 use crate::agent::protocol::{Control, Pty, WindowSize};
 use crate::config::AuthMethod;
+use crate::frontdoor;
 use crate::menu::{Action, Event, Key, KeyDecoder, Model, Palette, Screen, update};
 use crate::reservation::{Cause, Refusal, SlotId, Target};
 use crate::text::session::Line;
-use crate::text::{Say, printable};
+use crate::text::{Say, printable, queue};
 use crate::workspace::{Container, Lease};
 
 /// A lone ESC and the start of an arrow key look alike: what follows within this time belongs to it.
@@ -64,10 +65,16 @@ impl<'a> Menu<'a> {
     fn new(session: &'a Session, pty: &Pty, more: Vec<String>) -> Self {
         let user = session.visit().guest.identity.user();
         let desk = session.visit().gateway.workspaces.desk();
-        let (view, last) = desk.read(|book| (book.view(Timestamp::now()), book.last_of(user).cloned()));
+        let now = Timestamp::now();
+        let (view, mine) = desk.read(|book| (book.view(now), book.of(user).cloned()));
+        let (last, missed) =
+            desk.read(|book| (book.last_of(user).cloned(), book.queue().missed().get(user).cloned()));
         let mut notices: Vec<String> =
             session.visit().gateway.config.cluster.motd.iter().map(|m| printable(m)).collect();
         notices.extend(last.map(|ended| Line::LastEnded(&ended).say(session.lang)));
+        notices.extend(missed.map(|missed| queue::Line::MissedTurn(&missed).say(session.lang)));
+        let workspaces = &session.visit().gateway.workspaces;
+        notices.extend(mine.and_then(|mine| frontdoor::ends_soon(workspaces, &mine, now, session.lang)));
         notices.extend(more);
         let notice = (!notices.is_empty()).then(|| notices.join("\n"));
         Self {
@@ -154,6 +161,12 @@ impl<'a> Menu<'a> {
         match update(&mut self.model, event) {
             Some(Action::Quit) => return true,
             Some(Action::Reserve(slot)) => self.reserve(slot),
+            Some(Action::Join(target)) => self.join(&target),
+            Some(Action::Leave) => {
+                let user = self.session.visit().guest.identity.user();
+                // Not to be in it is as good as having left.
+                let _ = self.session.visit().gateway.workspaces.leave_queue(user);
+            }
             Some(Action::Cancel) => {
                 self.lease = None;
                 // Nothing to release is as good as released.
@@ -167,6 +180,15 @@ impl<'a> Menu<'a> {
             None => {}
         }
         false
+    }
+
+    fn join(&mut self, target: &Target) {
+        let who = &self.session.visit().guest.identity;
+        match self.session.visit().gateway.workspaces.join_queue(who, target) {
+            // The screen that was drawn at once knows of it at once.
+            Ok(()) => self.refresh(),
+            Err(refusal) => self.fail(&refusal),
+        }
     }
 
     fn reserve(&mut self, slot: SlotId) {

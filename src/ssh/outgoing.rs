@@ -52,6 +52,7 @@ impl Outgoing {
                 let none = String::new;
                 let _ = self.handle.exit_signal_request(self.id(), signal, *core, none(), none()).await;
             }
+            Exit::TakenOver => self.exit_status(0).await,
             Exit::Lost => self.exit_status(STATUS_REFUSED).await,
         }
         self.close().await;

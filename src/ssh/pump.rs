@@ -1,14 +1,17 @@
 //! Bytes between a channel and what stands at its other end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
+use super::copy::Copy;
 use super::inbox::Inbox;
 use super::outgoing::{Gone, Outgoing};
-use crate::bridge::{ControlSender, Exit, FdStream, Process, Stdio};
+use crate::bridge::{ControlSender, Exit, Process, Shell, Stdio, Stream};
 
 /// One SSH packet's worth (RFC 4253 section 6.1 asks for at least this).
 const READ: usize = 32 * 1024;
@@ -41,7 +44,7 @@ pub(super) async fn process(process: Process, outgoing: &Outgoing, inbox: &Inbox
             Stdio::Pty(master) => {
                 let feed = from_client(master.clone(), outgoing, inbox);
                 tokio::select! {
-                    ended = terminal_until_over(&mut exit, master, outgoing) => ended,
+                    ended = terminal_until_over(&mut exit, master, outgoing, None) => ended,
                     never = feed_and_control(feed, &mut control, inbox) => match never {},
                 }
             }
@@ -53,8 +56,32 @@ pub(super) async fn process(process: Process, outgoing: &Outgoing, inbox: &Inbox
     }
 }
 
+/// Carries a shell that is kept by its agent, to which `copy` tells what is shown. `None` when the client went
+/// first, or the shell went to another connection.
+pub(super) async fn shell(
+    mut shell: Shell,
+    outgoing: &Outgoing,
+    inbox: &Arc<Inbox>,
+    tasks: &TaskTracker,
+) -> Option<Exit> {
+    let copy = Arc::<Copy>::default();
+    tasks.spawn(copy.clone().carry(shell.control, inbox.clone()));
+    // Dropped after what reads the terminal: then the agent reads it.
+    let _over = copy.over_guard();
+    let feed = async {
+        from_client(shell.master.clone(), outgoing, inbox).await;
+        std::future::pending::<Never>().await
+    };
+    let shown = terminal_until_over(&mut shell.exit, shell.master.clone(), outgoing, Some(&copy));
+    tokio::select! {
+        ended = shown => ended,
+        never = feed => match never {},
+        () = inbox.closed() => None,
+    }
+}
+
 /// Carries a connection until both sides have ended or the channel is gone.
-pub(super) async fn connection(stream: FdStream, outgoing: &Outgoing, inbox: &Inbox) {
+pub(super) async fn connection(stream: Stream, outgoing: &Outgoing, inbox: &Inbox) {
     let down = async {
         tokio::select! {
             ended = to_client(stream.clone(), outgoing, false) => if ended.is_ok() {
@@ -114,34 +141,57 @@ async fn pipes_until_over(
     }
 }
 
-/// With a terminal: over when its leader has ended and what it wrote has been sent.
+/// With a terminal: over when its leader has ended and what it wrote has been sent, or when another connection
+/// has taken it: then at once, as every byte is the other's.
 async fn terminal_until_over(
     exit: &mut crate::bridge::ExitWatch,
-    mut master: FdStream,
+    mut master: Stream,
     outgoing: &Outgoing,
+    copy: Option<&Copy>,
 ) -> Option<Exit> {
     let mut buffer = BytesMut::new();
+    let ended = exit.wait();
+    tokio::pin!(ended);
     let ended = loop {
+        let read = tokio::select! {
+            ended = &mut ended => break ended,
+            read = read_some(&mut master, &mut buffer) => read,
+        };
+        if matches!(read, Ok(0) | Err(_)) {
+            break ended.await;
+        }
+        let data = buffer.split().freeze();
+        if let Some(copy) = copy {
+            copy.note(&data);
+        }
+        let sending = outgoing.stdout(data);
+        tokio::pin!(sending);
+        // A client that is dead and takes nothing must not hide that its shell has been taken over.
         tokio::select! {
-            ended = exit.wait() => break ended,
-            read = read_some(&mut master, &mut buffer) => match read {
-                Ok(0) | Err(_) => break exit.wait().await,
-                Ok(_) => outgoing.stdout(buffer.split().freeze()).await.ok()?,
+            sent = &mut sending => sent.ok()?,
+            ended = &mut ended => {
+                if ended != Exit::TakenOver {
+                    sending.await.ok()?;
+                }
+                break ended;
             }
         }
     };
+    if ended == Exit::TakenOver {
+        return Some(ended);
+    }
     while let Ok(Ok(1..)) = timeout(TERMINAL_QUIET, read_some(&mut master, &mut buffer)).await {
         outgoing.stdout(buffer.split().freeze()).await.ok()?;
     }
     Some(ended)
 }
 
-async fn read_some(from: &mut FdStream, buffer: &mut BytesMut) -> std::io::Result<usize> {
+async fn read_some(from: &mut Stream, buffer: &mut BytesMut) -> std::io::Result<usize> {
     buffer.reserve(READ);
     from.take(READ as u64).read_buf(buffer).await
 }
 
-async fn to_client(mut from: FdStream, outgoing: &Outgoing, is_stderr: bool) -> Result<(), Gone> {
+async fn to_client(mut from: Stream, outgoing: &Outgoing, is_stderr: bool) -> Result<(), Gone> {
     let mut buffer = BytesMut::new();
     loop {
         match read_some(&mut from, &mut buffer).await {
@@ -159,7 +209,7 @@ async fn to_client(mut from: FdStream, outgoing: &Outgoing, is_stderr: bool) -> 
 
 /// Feeds what the client sends, giving window back as it is consumed. When the other end takes no
 /// more, the rest is consumed all the same, as sshd does: the client must not stall on it.
-async fn from_client(mut to: FdStream, outgoing: &Outgoing, inbox: &Inbox) {
+async fn from_client(mut to: Stream, outgoing: &Outgoing, inbox: &Inbox) {
     let mut refund = outgoing.refund();
     while let Some(chunk) = inbox.next().await {
         let length = chunk.len();

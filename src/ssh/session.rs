@@ -11,11 +11,11 @@ use super::landing::{First, Landing, land};
 use super::outgoing::Outgoing;
 use super::remote::{Remote, X11};
 use super::visit::{Visit, in_words};
-use super::{charter_session, menu_session, pump, typed};
+use super::{charter_session, menu_session, pump, shell_session, typed};
 use crate::agent::protocol::{Program, Pty, Spawn};
 use crate::bridge::{self, AgentAddress, BridgeError, Exit};
 use crate::error_chain::in_full;
-use crate::frontdoor::{self, AdminCommand, Caller, Command, Wants, admin};
+use crate::frontdoor::{self, AdminCommand, Caller, Command, QueueCommand, Wants, admin};
 use crate::reservation::{Cause, Refusal, Target};
 use crate::text::admin::Admin;
 use crate::text::session::Line;
@@ -135,6 +135,12 @@ impl Session {
         if let Ok(Command::Admin { admin: AdminCommand::Watch, json }) = command {
             return self.watch(&caller, json).await;
         }
+        // Where a newer gateway has taken over, a place is all that can be had on this connection.
+        if let Ok(Command::Queue { queue: QueueCommand::Wait(target), json }) = &command
+            && self.visit().gateway.workspaces.heir().await.is_none()
+        {
+            return self.wait_in_queue(&caller, target.clone(), *json).await;
+        }
         let wants = command.map_or(Wants::Nothing, |command| command.wants());
         let Some(input) = typed::read(self, wants).await else {
             return self.outgoing.finish(&Exit::Status(1)).await;
@@ -175,7 +181,7 @@ impl Session {
     }
 
     /// On a terminal nobody else turns line feeds into new lines.
-    fn lines(&self, text: String) -> String {
+    pub(super) fn lines(&self, text: String) -> String {
         if self.pty.is_some() { text.replace('\n', "\r\n") } else { text }
     }
 
@@ -200,8 +206,8 @@ impl Session {
         let _ends = over.clone().drop_guard();
         let mut spawn = self.spawn(asked, pty);
         spawn.env.extend(self.lent(&container.agent, over).await);
-        let exit = match bridge::spawn(&container.agent, spawn).await {
-            Ok(process) => pump::process(process, &self.outgoing, &self.inbox).await,
+        let exit = match self.carry(&container, spawn).await {
+            Ok(exit) => exit,
             Err(error) => return self.refuse_by_agent(&container, &error).await,
         };
         let Some(exit) = exit else { return };
@@ -210,6 +216,19 @@ impl Session {
             let _ = self.outgoing.stderr(format!("{words}\r\n")).await;
         }
         self.outgoing.finish(&exit).await;
+    }
+
+    async fn carry(&self, container: &Container, spawn: Spawn) -> Result<Option<Exit>, BridgeError> {
+        let keeps = self.visit().gateway.config.reservation.keep_shells > 0;
+        match &spawn {
+            Spawn { program: Program::Shell, pty: Some(pty), .. } if keeps => {
+                shell_session::run(self, container, pty.clone(), spawn).await
+            }
+            _ => {
+                let process = bridge::spawn(&container.agent, spawn).await?;
+                Ok(pump::process(process, &self.outgoing, &self.inbox).await)
+            }
+        }
     }
 
     async fn welcome(&self, container: &Container) {
@@ -222,6 +241,12 @@ impl Session {
         }
         text.push_str(&Line::Welcome { slot: &reservation.slot, left }.say(self.lang));
         text.push_str("\r\n");
+        let limits =
+            frontdoor::usage::limits(&self.visit().gateway.door.workspaces, &reservation.slot, self.lang);
+        if !limits.is_empty() {
+            text.push_str(&limits);
+            text.push_str("\r\n");
+        }
         if let Some(password) = &container.password {
             text.push_str(&Line::Password(password).say(self.lang));
             text.push_str("\r\n");

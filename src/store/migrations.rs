@@ -1,5 +1,7 @@
 //! The schema and its history. `PRAGMA user_version` counts the steps taken.
 
+use std::path::Path;
+
 use rusqlite::Connection;
 
 use super::StoreError;
@@ -67,6 +69,23 @@ const STEPS: &[&str] = &[
     ALTER TABLE reservations ADD COLUMN password TEXT;
 ",
     "
+    -- Who waits, in order; what is held for whom follows from it. The target is empty for any slot.
+    CREATE TABLE queue (
+        place  INTEGER PRIMARY KEY,
+        user   TEXT NOT NULL UNIQUE,
+        target TEXT NOT NULL,
+        since  TEXT NOT NULL
+    ) STRICT;
+    -- Whose turn has passed, to be told.
+    CREATE TABLE missed_turns (user TEXT PRIMARY KEY, slot TEXT NOT NULL, at TEXT NOT NULL) STRICT;
+    -- User ids found in containers of people whom this ledger does not know: a ledger was lost, or an old copy
+    -- was put back. They get them again, because their files carry them.
+    CREATE TABLE known_uids (user TEXT PRIMARY KEY, uid INTEGER NOT NULL UNIQUE) STRICT;
+    -- How wall and boot clock stood to each other when the deadlines of what runs were written, and in which
+    -- life of the machine.
+    CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), boot TEXT NOT NULL, offset_ms INTEGER NOT NULL) STRICT;
+",
+    "
     -- Personal tokens of the API: SHA-256 of 256 random bits.
     CREATE TABLE tokens (
         hash      TEXT PRIMARY KEY,
@@ -81,11 +100,11 @@ const STEPS: &[&str] = &[
 ",
 ];
 
-pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {
+pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let known = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
     let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > known {
-        return Err(StoreError::TooNew { found, known });
+        return Err(StoreError::TooNew { path: path.to_owned(), found, known });
     }
     for (version, step) in (1..=known).zip(STEPS).skip(found as usize) {
         let transaction = connection.transaction()?;

@@ -5,24 +5,29 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use rusqlite::Connection;
 
 mod access;
+mod backup;
+mod clock;
+mod health;
 mod history;
+mod inspect;
 mod migrations;
 mod past;
+mod queue;
 mod reservation_password;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod users;
 
+pub use backup::{BackupError, backup};
+pub use inspect::quick_check;
 pub use past::Past;
 pub use tokens::TokenRecord;
 pub use users::{KeyRecord, Origin, UserRecord};
-
-/// How long one statement waits for another process's lock (`clusteria user …` beside the gateway).
-const BUSY_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why the ledger could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -45,17 +50,48 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
+    /// The agents' key beside it.
+    #[error("cannot use the agents' key {}", path.display())]
+    Key {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// A newer clusteria has written it.
-    #[error("the ledger has schema {found}, this clusteria knows up to {known}: use the newer clusteria")]
+    #[error(
+        "the ledger {} was written by a newer clusteria (schema {found}, this one knows up to {known}): \
+         run the newer one, or restore a copy that this one has made", path.display()
+    )]
     TooNew {
+        /// Where.
+        path: PathBuf,
         /// What the file says.
         found: u32,
         /// What we know.
         known: u32,
     },
-    /// A statement failed: disk full, read-only, damaged.
+    /// It is no ledger any more.
+    #[error(
+        "the ledger {} is damaged: {detail}. What runs goes on. Put back a copy that `clusteria backup` has made, \
+         or move it aside and start with an empty one; docs/administrators.md says how", path.display()
+    )]
+    Damaged {
+        /// Where.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+    },
+    /// No room.
+    #[error("the ledger cannot be written: disk full")]
+    DiskFull,
+    /// Not writable.
+    #[error("the ledger cannot be written: read-only")]
+    ReadOnly,
+    /// A statement failed otherwise.
     #[error("the ledger cannot be used")]
-    Statement(#[from] rusqlite::Error),
+    Statement(#[source] rusqlite::Error),
     /// What is in it makes no sense.
     #[error("the ledger holds something odd: {0}")]
     Odd(String),
@@ -89,14 +125,8 @@ impl Ledger {
             std::fs::create_dir_all(folder)
                 .map_err(|source| StoreError::Folder { path: folder.to_owned(), source })?;
         }
-        let open = |source| StoreError::Open { path: path.to_owned(), source };
-        let mut connection = Connection::open(path).map_err(open)?;
-        connection.busy_timeout(BUSY_LIMIT)?;
-        connection.pragma_update(None, "journal_mode", "wal").map_err(open)?;
-        connection.pragma_update(None, "foreign_keys", true)?;
-        // A power cut may lose the last moments of history, never the file: labels bring back what runs.
-        connection.pragma_update(None, "synchronous", "normal")?;
-        migrations::run(&mut connection)?;
+        let mut connection = health::open(path)?;
+        migrations::run(&mut connection, path)?;
         restrict(path);
         Ok(Self { connection: Arc::new(Mutex::new(connection)) })
     }

@@ -87,7 +87,10 @@ impl Ledger {
             if find(&transaction, name)?.is_some() {
                 return Err(StoreError::UserExists(name.to_string()));
             }
-            let uid = next_uid(&transaction)?;
+            let uid = match known_uid(&transaction, name)? {
+                Some(uid) => uid,
+                None => next_uid(&transaction)?,
+            };
             transaction.execute(
                 "INSERT INTO users (name, uid, password, created) VALUES (?1, ?2, ?3, ?4)",
                 params![name.as_str(), uid, password, now.to_string()],
@@ -124,6 +127,20 @@ impl Ledger {
             let added = find(&transaction, name)?.ok_or_else(|| StoreError::NoUser(name.to_string()))?;
             transaction.commit()?;
             Ok(added)
+        })
+    }
+
+    /// Keeps the user id that was found in somebody's container, for the day on which they are added again.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn keep_uid(&self, name: &UserName, uid: u32) -> Result<(), StoreError> {
+        self.with(|c| {
+            if find(c, name)?.is_none() && !uid_is_taken(c, uid)? {
+                let keep = "INSERT INTO known_uids (user, uid) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+                c.execute(keep, params![name.as_str(), uid])?;
+            }
+            Ok(())
         })
     }
 
@@ -269,17 +286,30 @@ fn uid_is_taken(connection: &Connection, uid: u32) -> Result<bool, StoreError> {
         > 0)
 }
 
-/// The next id that the directory has not given to somebody.
+/// Found in somebody's container: kept for them.
+fn is_known(connection: &Connection, uid: u32) -> Result<bool, StoreError> {
+    let count = "SELECT count(*) FROM known_uids WHERE uid = ?1";
+    Ok(connection.query_row(count, [uid], |row| row.get::<_, u32>(0))? > 0)
+}
+
+/// The next id that neither the directory nor a ledger before this one has given to somebody.
 fn next_uid(connection: &Connection) -> Result<u32, StoreError> {
     loop {
         let uid =
             connection.query_row("UPDATE next_uid SET value = value + 1 RETURNING value - 1", [], |row| {
                 row.get(0)
             })?;
-        if !uid_is_taken(connection, uid)? {
+        if !uid_is_taken(connection, uid)? && !is_known(connection, uid)? {
             return Ok(uid);
         }
     }
+}
+
+/// What was found in a container of theirs, unless somebody has been given it meanwhile.
+fn known_uid(connection: &Connection, name: &UserName) -> Result<Option<u32>, StoreError> {
+    let mut query = connection
+        .prepare("SELECT uid FROM known_uids WHERE user = ?1 AND uid NOT IN (SELECT uid FROM users)")?;
+    Ok(query.query_row([name.as_str()], |row| row.get(0)).optional()?)
 }
 
 pub(super) fn require(changed: usize, name: &UserName) -> Result<(), StoreError> {
@@ -292,6 +322,21 @@ mod tests {
 
     fn now() -> Timestamp {
         "2026-01-02T03:04:05Z".parse().unwrap()
+    }
+
+    #[test]
+    fn ids_that_were_found_in_containers_are_given_to_their_owners_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&folder.path().join("l.db")).unwrap();
+        let name = |name: &str| name.parse::<UserName>().unwrap();
+        let first = ledger.add_user(&name("ada"), None, now()).unwrap();
+        ledger.keep_uid(&name("ada"), first + 7).unwrap();
+        ledger.keep_uid(&name("bob"), first + 1).unwrap();
+        ledger.keep_uid(&name("bob"), first + 5).unwrap();
+        ledger.keep_uid(&name("eve"), first).unwrap();
+        assert_eq!(ledger.add_user(&name("eve"), None, now()).unwrap(), first + 2, "passes over bob's");
+        assert_eq!(ledger.add_user(&name("bob"), None, now()).unwrap(), first + 1);
+        assert_eq!(ledger.user(&name("ada")).unwrap().unwrap().uid, first);
     }
 
     #[test]

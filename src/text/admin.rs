@@ -25,10 +25,10 @@ pub enum Admin<'a> {
 }
 
 const HELP_EN: &str = "\
-clusteria admin list                          machines, and who works where
+clusteria admin list                          machines, who works where, and who waits
 clusteria admin watch                         the same, again at every change
 clusteria admin message USER|SLOT|all WORDS   say something on their terminals
-clusteria admin end USER|SLOT                 end a reservation now
+clusteria admin end USER|SLOT                 end a reservation now, or take USER out of the queue
 clusteria admin drain MACHINE                 no new reservations there; undrain MACHINE
 clusteria admin user list
 clusteria admin user add NAME                 the password comes on standard input; none: keys only

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use super::usage::alarm;
 use super::{Lang, Say, span};
+use crate::agent::usage::alarm::Alarm;
 
 /// A notice.
 #[derive(Debug)]
@@ -21,11 +23,20 @@ pub enum Notice<'a> {
         /// Time to save.
         grace: Duration,
     },
+    /// Nothing happens in it.
+    IdleEndsIn {
+        /// Where.
+        slot: &'a str,
+        /// How long it has left.
+        left: Duration,
+    },
     /// Somebody ended it.
     Released {
         /// Where.
         slot: &'a str,
     },
+    /// Something of what the container uses.
+    Alarm(&'a Alarm),
     /// `clusteria …` inside the container found no gateway.
     GatewayUnreachable,
 }
@@ -47,9 +58,17 @@ impl Say for Notice<'_> {
                     format!("{slot} : le temps est écoulé. Vos programmes ont {grace} pour enregistrer"),
                 )
             }
+            Self::IdleEndsIn { slot, left } => {
+                let left = span(*left);
+                lang.pick(
+                    format!("{slot}: nothing happens here. It ends in {left} unless something does. Copy what you want to keep to /storage"),
+                    format!("{slot} : il ne se passe rien ici. Fin dans {left} si rien ne change. Copiez dans /storage ce que vous voulez garder"),
+                )
+            }
             Self::Released { slot } => {
                 lang.pick(format!("{slot} is being ended"), format!("{slot} est en cours d'arrêt"))
             }
+            Self::Alarm(alarm) => self::alarm(alarm, lang),
             Self::GatewayUnreachable => lang.pick(
                 "clusteria: the gateway cannot be reached now; your container goes on. Try again later".into(),
                 "clusteria : la passerelle est injoignable pour l'instant ; votre conteneur continue. Réessayez plus tard".into(),

@@ -31,6 +31,13 @@ pub enum Door<'a> {
         /// Until when.
         until: &'a str,
     },
+    /// Nothing happens in the container, and it will be ended for that.
+    Idle {
+        /// For how long.
+        quiet: Duration,
+        /// What is left.
+        left: Duration,
+    },
     /// How JupyterLab does (its words are printable already).
     Jupyter(&'a JupyterState),
     /// The reservation has no password.
@@ -48,8 +55,6 @@ pub enum Door<'a> {
     },
     /// A word that is no command.
     Unknown(&'a str),
-    /// A command of a later version.
-    NotYet(&'a str),
     /// Too many or odd words.
     Usage(&'a str),
     /// `help`.
@@ -62,6 +67,8 @@ clusteria: reserve a container on a GPU machine and work in it.
   clusteria status             your reservation and the time left
   clusteria machines           machines, slots, who holds them and until when
   clusteria reserve [TARGET]   get a slot: anywhere, on gpu1, or gpu1/2
+  clusteria queue              who waits, and your place; join [TARGET], leave
+  clusteria queue wait         join, stay here, and get the slot when it is your turn
   clusteria release            give yours back; everything outside /storage is deleted
   clusteria password           a new password for your reservation (SSH, JupyterLab); the old one ends
   clusteria menu               the menu (needs a terminal)
@@ -73,7 +80,7 @@ clusteria: reserve a container on a GPU machine and work in it.
   clusteria charter            the charter; clusteria accept accepts it
   clusteria help               this page
 
-status, machines, reserve, release, password, key and ssh-config print JSON with --json.
+status, machines, reserve, queue, release, password, key and ssh-config print JSON with --json.
 From your own machine: ssh HOST clusteria status
 Log in as USER+gpu1 or USER+gpu1/2 to land on a machine or slot of your choice.
 A reservation made by an editor or by scp has no password until you ask for one: clusteria password
@@ -86,6 +93,8 @@ clusteria : réservez un conteneur sur une machine GPU et travaillez-y.
   clusteria status             votre réservation et le temps restant
   clusteria machines           les machines, les places, qui les occupe et jusqu'à quand
   clusteria reserve [CIBLE]    obtenir une place : n'importe où, sur gpu1, ou gpu1/2
+  clusteria queue              qui attend, et votre place dans la file ; join [CIBLE], leave
+  clusteria queue wait         entrer dans la file, y rester, et obtenir la place à votre tour
   clusteria release            rendre la vôtre ; tout ce qui n'est pas dans /storage est supprimé
   clusteria password           un nouveau mot de passe de réservation (SSH, JupyterLab) ; l'ancien expire
   clusteria menu               le menu (nécessite un terminal)
@@ -97,7 +106,7 @@ clusteria : réservez un conteneur sur une machine GPU et travaillez-y.
   clusteria charter            la charte ; clusteria accept l'accepte
   clusteria help               cette page
 
-status, machines, reserve, release, password, key et ssh-config écrivent du JSON avec --json.
+status, machines, reserve, queue, release, password, key et ssh-config écrivent du JSON avec --json.
 Depuis votre machine : ssh HÔTE clusteria status
 Connectez-vous en UTILISATEUR+gpu1 ou UTILISATEUR+gpu1/2 pour choisir la machine ou la place.
 Une réservation faite par un éditeur ou par scp n'a pas de mot de passe avant : clusteria password
@@ -130,6 +139,13 @@ impl Say for Door<'_> {
                     format!("{slot} est à vous pour {left} (jusqu'à {until})"),
                 )
             }
+            Self::Idle { quiet, left } => {
+                let (quiet, left) = (span(*quiet), span(*left));
+                lang.pick(
+                    format!("Nothing has happened in it for {quiet}: it ends in {left} unless something does"),
+                    format!("Il ne s'y passe rien depuis {quiet} : elle prend fin dans {left} si rien ne change"),
+                )
+            }
             Self::Jupyter(state) => jupyter(state, lang),
             Self::NoPassword => lang.pick(
                 "No password yet for this reservation (JupyterLab needs one). To get one: ssh HOST clusteria password".into(),
@@ -149,10 +165,6 @@ impl Say for Door<'_> {
             Self::Unknown(word) => lang.pick(
                 format!("clusteria: there is no command `{word}`. See: clusteria help"),
                 format!("clusteria : pas de commande « {word} ». Voir : clusteria help"),
-            ),
-            Self::NotYet(word) => lang.pick(
-                format!("clusteria: `{word}` is not in this version. See: clusteria help"),
-                format!("clusteria : « {word} » n'existe pas dans cette version. Voir : clusteria help"),
             ),
             Self::Usage(word) => lang.pick(
                 format!("clusteria: `{word}` makes no sense here. See: clusteria help"),
@@ -200,6 +212,10 @@ pub fn slot_state(state: &crate::reservation::view::SlotState, now: jiff::Timest
         }
         S::Starting { user, .. } => lang.pick(format!("{user}, starting"), format!("{user}, en démarrage")),
         S::Ending { user } => lang.pick(format!("{user}, ending"), format!("{user}, en cours d'arrêt")),
+        S::Held { user, until } => {
+            let left = left(*until);
+            lang.pick(format!("held for {user}, {left}"), format!("gardée pour {user}, {left}"))
+        }
         S::Offline => lang.pick("offline", "hors ligne").into(),
         S::Draining => lang.pick("maintenance", "maintenance").into(),
     }

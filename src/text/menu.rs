@@ -55,8 +55,12 @@ pub enum Menu<'a> {
     Starting { user: &'a UserName, until: Until },
     StartingShort { user: &'a UserName },
     Ending { user: &'a UserName },
+    Held { user: &'a UserName, until: Until },
+    HeldShort { user: &'a UserName },
+    HeldForYou { until: Until },
     Offline,
     Draining,
+    HintHeld { slot: &'a SlotId, user: &'a UserName, until: Until },
     HintTaken { slot: &'a SlotId, user: &'a UserName, until: Until },
     HintStarting { slot: &'a SlotId, user: &'a UserName, until: Until },
     HintEnding { slot: &'a SlotId, user: &'a UserName },
@@ -68,6 +72,13 @@ pub enum Menu<'a> {
     NoMachines,
     NoSlots,
     Reserving { slot: &'a SlotId },
+    Queue,
+    NotWaiting,
+    KeepsPlace,
+    KeyWait,
+    KeyPlace,
+    KeyLeave,
+    KeyEscape,
     KeyOpen,
     KeyReserve,
     KeyBack,
@@ -105,6 +116,25 @@ impl Menu<'_> {
             Self::Starting { user, until } => format!("starting for {user}, until {}", until.at()),
             Self::StartingShort { user } => format!("starting for {user}"),
             Self::Ending { user } => format!("ending, was {user}'s"),
+            Self::Held { user, until } => format!("held for {user} until {} ({})", until.at(), left(until)),
+            Self::HeldShort { user } => format!("held for {user}"),
+            Self::HeldForYou { until } => format!("held for you until {}", until.at()),
+            Self::HintHeld { slot, user, until } => {
+                format!(
+                    "It is {user}'s turn: {slot} is held for them until {}. Press w to wait in line.",
+                    until.at()
+                )
+            }
+            Self::Queue => "The queue".to_owned(),
+            Self::NotWaiting => "You are not in the queue.".to_owned(),
+            Self::KeepsPlace => {
+                "Go where you like: you keep your place, and a slot is held for you when it is your turn."
+                    .to_owned()
+            }
+            Self::KeyWait => "w wait in line".to_owned(),
+            Self::KeyPlace => "w your place".to_owned(),
+            Self::KeyLeave => "x leave the queue".to_owned(),
+            Self::KeyEscape => "Esc back".to_owned(),
             Self::Offline => "offline".to_owned(),
             Self::Draining => "no new reservations".to_owned(),
             Self::HintTaken { slot, user, until } => {
@@ -167,6 +197,25 @@ impl Menu<'_> {
             Self::Starting { user, until } => format!("démarre pour {user}, jusqu'à {}", until.at()),
             Self::StartingShort { user } => format!("démarre pour {user}"),
             Self::Ending { user } => format!("se termine, était à {user}"),
+            Self::Held { user, until } => {
+                format!("gardée pour {user} jusqu'à {} ({})", until.at(), left(until))
+            }
+            Self::HeldShort { user } => format!("gardée pour {user}"),
+            Self::HeldForYou { until } => format!("gardée pour vous jusqu'à {}", until.at()),
+            Self::HintHeld { slot, user, until } => format!(
+                "C'est le tour de {user} : {slot} lui est gardée jusqu'à {}. Tapez w pour entrer dans la file.",
+                until.at()
+            ),
+            Self::Queue => "La file".to_owned(),
+            Self::NotWaiting => "Vous n'êtes pas dans la file.".to_owned(),
+            Self::KeepsPlace => {
+                "Vous pouvez partir : vous gardez votre rang, et une place vous est gardée à votre tour."
+                    .to_owned()
+            }
+            Self::KeyWait => "w file d'attente".to_owned(),
+            Self::KeyPlace => "w la file".to_owned(),
+            Self::KeyLeave => "x quitter la file".to_owned(),
+            Self::KeyEscape => "Échap retour".to_owned(),
             Self::Offline => "hors ligne".to_owned(),
             Self::Draining => "plus de réservations".to_owned(),
             Self::HintTaken { slot, user, until } => {

@@ -15,8 +15,11 @@ pub mod door;
 pub mod login;
 pub mod menu;
 pub mod qr;
+pub mod queue;
 pub mod refusal;
 pub mod session;
+pub mod shells;
+pub mod usage;
 pub mod web;
 
 /// A language we speak.

@@ -40,8 +40,8 @@ impl Say for Refused<'_> {
             Refusal::Taken { slot, by, frees: Some(frees) } => {
                 let left = self.at(*frees);
                 lang.pick(
-                    format!("{slot} is taken by {by}. It frees in {left} at the latest. Pick another: clusteria machines"),
-                    format!("{slot} est occupée par {by}. Elle se libère dans {left} au plus tard. Choisissez-en une autre : clusteria machines"),
+                    format!("{slot} is taken by {by}. It frees in {left} at the latest. Pick another: clusteria machines. Or wait in line: clusteria queue join {slot}"),
+                    format!("{slot} est occupée par {by}. Elle se libère dans {left} au plus tard. Choisissez-en une autre : clusteria machines. Ou entrez dans la file : clusteria queue join {slot}"),
                 )
             }
             Refusal::Taken { slot, frees: None, .. } => lang.pick(
@@ -49,6 +49,21 @@ impl Say for Refused<'_> {
                 format!("{slot} est en train de se libérer. Réessayez dans quelques secondes."),
             ),
             Refusal::Full { machine, frees } => self.full(lang, machine.as_ref(), frees.as_ref()),
+            Refusal::Held { slot, user, until } => {
+                let left = self.at(*until);
+                lang.pick(
+                    format!("{slot} is held for {user}, whose turn it is, for {left}. To wait in line: clusteria queue join"),
+                    format!("{slot} est gardée pour {user}, dont c'est le tour, pour {left}. Pour entrer dans la file : clusteria queue join"),
+                )
+            }
+            Refusal::NotQueued => lang.pick(
+                "You are not in the queue. To join it: clusteria queue join".into(),
+                "Vous n'êtes pas dans la file. Pour y entrer : clusteria queue join".into(),
+            ),
+            Refusal::QueueFull => lang.pick(
+                "The queue takes nobody more. Tell your administrator".into(),
+                "La file n'accepte plus personne. Prévenez l'administrateur".into(),
+            ),
             Refusal::UnknownMachine(name) => {
                 let name = printable(name);
                 lang.pick(
@@ -97,6 +112,14 @@ impl Say for Refused<'_> {
                     format!("Le conteneur sur {slot} n'a pas pu démarrer : {detail}. La place est de nouveau libre ; essayez-en une autre et prévenez l'administrateur"),
                 )
             }
+            Refusal::GpusMissing { slot, wanted, found, detail } => {
+                let detail = printable(detail);
+                let detail = if detail.is_empty() { detail } else { format!(" ({detail})") };
+                lang.pick(
+                    format!("{slot}: {found} of {wanted} GPUs answer{detail}. The slot is free again; try another, and tell your administrator"),
+                    format!("{slot} : {found} GPU sur {wanted} répondent{detail}. La place est de nouveau libre ; essayez-en une autre et prévenez l'administrateur"),
+                )
+            }
             Refusal::Cancelled => lang.pick(
                 "The reservation was ended before its container had started".into(),
                 "La réservation a pris fin avant le démarrage de son conteneur".into(),
@@ -128,12 +151,13 @@ impl Refused<'_> {
         frees: Option<&(crate::reservation::SlotId, Timestamp)>,
     ) -> String {
         let place = machine.map_or_else(|| lang.pick("The cluster", "La grappe").into(), ToString::to_string);
+        let wanted = machine.map(|machine| format!(" {machine}")).unwrap_or_default();
         match frees {
             Some((slot, time)) => {
                 let left = self.at(*time);
                 lang.pick(
-                    format!("{place} is full. {slot} frees in {left} at the latest"),
-                    format!("{place} : complet. {slot} se libère dans {left} au plus tard"),
+                    format!("{place} is full. {slot} frees in {left} at the latest. To wait in line: clusteria queue join{wanted}"),
+                    format!("{place} : complet. {slot} se libère dans {left} au plus tard. Pour entrer dans la file : clusteria queue join{wanted}"),
                 )
             }
             None => lang.pick(

@@ -38,6 +38,14 @@ pub enum Page<'a> {
     TakenUntil { until: Until },
     StartingFor { until: Until },
     EndingSoon,
+    HeldUntil { until: Until },
+    Queue,
+    QueueHelp,
+    QueueFor,
+    QueueAny,
+    QueueJoin,
+    QueueLeave,
+    Use,
     YoursHere,
     GoToReservation,
     NothingFree,
@@ -116,6 +124,10 @@ impl Say for Page<'_> {
                 let at = until.at();
                 lang.pick(format!("starting, until {at}"), format!("en démarrage, jusqu'à {at}"))
             }
+            Self::HeldUntil { until } => {
+                let at = until.at();
+                lang.pick(format!("held until {at} for the next in the queue"), format!("gardée jusqu'à {at} pour le prochain de la file"))
+            }
             Self::Left { until } => {
                 let (at, left) = (until.at(), span(until.left()));
                 lang.pick(format!("{left} left, until {at}"), format!("encore {left}, jusqu'à {at}"))
@@ -184,6 +196,16 @@ impl Page<'_> {
             Self::Reserve => ("Reserve", "Réserver"),
             Self::ChooseSlot => ("Choose a free slot", "Choisissez une place libre"),
             Self::ChooseFirst => ("Choose a free slot first.", "Choisissez d'abord une place libre."),
+            Self::Queue => ("Queue", "File d'attente"),
+            Self::QueueHelp => (
+                "When everything is taken: you keep your place when you leave, and a slot is held for you when it is your turn.",
+                "Quand tout est pris : vous gardez votre rang en partant, et une place vous est gardée quand vient votre tour.",
+            ),
+            Self::QueueFor => ("Wait for", "Attendre"),
+            Self::QueueAny => ("any machine", "n'importe quelle machine"),
+            Self::QueueJoin => ("Join the queue", "Rejoindre la file"),
+            Self::QueueLeave => ("Leave the queue", "Quitter la file"),
+            Self::Use => ("What it uses", "Ce qu'elle utilise"),
             Self::EndingSoon => ("being freed", "se libère"),
             Self::YoursHere => ("yours", "la vôtre"),
             Self::GoToReservation => ("Go to my reservation", "Aller à ma réservation"),
@@ -302,6 +324,7 @@ impl Page<'_> {
                 "JupyterLab ne répond pas encore. Rechargez dans quelques secondes.",
             ),
             Self::TakenUntil { .. }
+            | Self::HeldUntil { .. }
             | Self::StartingFor { .. }
             | Self::Left { .. }
             | Self::Starting { .. }

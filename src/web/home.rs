@@ -8,11 +8,12 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::layout::{self, token};
+use super::queue;
 use super::session::{Notice, Session};
 use super::sign_in;
 use super::visitor::{Posted, Visitor};
 use crate::reservation::view::{MachineView, SlotState, SlotView};
-use crate::reservation::{Cause, SlotId, Target, UserName};
+use crate::reservation::{Cause, Refusal, SlotId, Target, UserName};
 use crate::text::menu::{Menu, Until};
 use crate::text::printable;
 use crate::text::refusal::Refused;
@@ -64,6 +65,9 @@ pub(super) fn page(
                 }
             }
         }
+        @if visitor.session.is_some() && mine.is_none() {
+            section.card.narrow id="queue" data-live { (queue::panel(visitor, &view)) }
+        }
     };
     layout::with_status(visitor, status, &title, said, &main)
 }
@@ -93,7 +97,7 @@ fn dot(free: bool) -> Markup {
 }
 
 fn line(visitor: &Visitor, slot: &SlotView, now: Timestamp, chosen: Option<&SlotId>) -> Markup {
-    let free = slot.state == SlotState::Free;
+    let free = visitor.user().map_or(slot.state == SlotState::Free, |user| slot.state.is_for(user));
     let id = format!("s-{}-{}", slot.id.machine, slot.id.number);
     let gpus = slot.gpus.iter().map(|gpu| printable(gpu)).collect::<Vec<_>>().join(", ");
     html! {
@@ -119,6 +123,11 @@ fn words(visitor: &Visitor, state: &SlotState, now: Timestamp) -> String {
             visitor.say(Menu::Taken { user, until: until(deadline) })
         }
         SlotState::Reserved { deadline, .. } => visitor.say(Page::TakenUntil { until: until(deadline) }),
+        SlotState::Held { user, until: at } if is_mine(user) => {
+            visitor.say(Menu::HeldForYou { until: until(at) })
+        }
+        SlotState::Held { user, until: at } if knows => visitor.say(Menu::Held { user, until: until(at) }),
+        SlotState::Held { until: at, .. } => visitor.say(Page::HeldUntil { until: until(at) }),
         SlotState::Starting { user, deadline } if knows => {
             visitor.say(Menu::Starting { user, until: until(deadline) })
         }
@@ -150,7 +159,7 @@ pub(super) async fn post(form: Posted) -> Response {
 /// Claims the slot; the start goes on by itself, and its password waits in the session.
 pub(super) fn reserve(visitor: &Visitor, session: &Arc<Session>, slot: SlotId) -> Response {
     let workspaces = &visitor.site.door.workspaces;
-    match workspaces.reserve(&session.who, Target::Slot(slot), Cause::Explicit) {
+    match workspaces.reserve(&session.who, Target::Slot(slot.clone()), Cause::Explicit) {
         Ok(lease) => {
             let session = session.clone();
             visitor.site.tasks.spawn(async move {
@@ -161,6 +170,10 @@ pub(super) fn reserve(visitor: &Visitor, session: &Arc<Session>, slot: SlotId) -
                 }
             });
             visitor.go("/reservation")
+        }
+        Err(Refusal::CharterNotAccepted) => {
+            session.wish(slot);
+            visitor.go("/charter")
         }
         Err(refusal) => {
             session.say(visitor.say(Refused { refusal: &refusal, now: Timestamp::now() }), true);

@@ -38,6 +38,7 @@ mod layout;
 mod limits;
 mod live;
 mod metrics;
+mod queue;
 mod reservation;
 mod routes;
 mod serve;

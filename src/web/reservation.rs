@@ -16,6 +16,7 @@ use crate::text::door::Door;
 use crate::text::menu::{Menu, Until};
 use crate::text::refusal::Refused;
 use crate::text::session::Line;
+use crate::text::usage;
 use crate::text::web::Page;
 
 /// `GET /reservation`
@@ -43,6 +44,7 @@ pub(super) async fn page(Member { visitor, session }: Member) -> Response {
                     @if mine.state == State::Active {
                         (password(&visitor, &session, &mine, has_password))
                         (ways(&visitor, &session, jupyter.as_ref()))
+                        (in_use(&visitor, &mine))
                     }
                 }
                 (release(&visitor))
@@ -141,6 +143,21 @@ fn ways(visitor: &Visitor, session: &Session, jupyter: Option<&JupyterState>) ->
                     (copied(visitor, "ssh-config", &ssh_config(visitor, session)))
                     p.hint { (visitor.say(Page::SshConfigHelp)) }
                 }
+            }
+        }
+    }
+}
+
+/// What is known of it now; nothing is shown that is not known.
+fn in_use(visitor: &Visitor, mine: &Reservation) -> Markup {
+    let seen = visitor.site.door.workspaces.usage().picture().remove(&mine.slot);
+    let seen = seen.filter(|seen| seen.user == mine.user);
+    let lines = seen.map(|seen| usage::lines(&seen.usage, true, visitor.lang)).unwrap_or_default();
+    html! {
+        @if !lines.is_empty() {
+            section.card {
+                h2 { (visitor.say(Page::Use)) }
+                ul { @for line in &lines { li { (line) } } }
             }
         }
     }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::guard::{MOST_BODY, guard};
 use super::visitor::Visitor;
 use super::{
-    Site, admin, api, assets, charter, home, jupyter, keys, layout, live, reservation, sign_in, tokens,
+    Site, admin, api, assets, charter, home, jupyter, keys, layout, live, queue, reservation, sign_in, tokens,
 };
 use crate::text::web::Page;
 
@@ -36,6 +36,7 @@ pub(super) fn router(site: Arc<Site>, stopping: CancellationToken) -> Router {
         .route("/admin", get(admin::page).post(admin::post))
         .route("/admin/history.csv", get(admin::csv))
         .nest("/api/v1", api::router())
+        .route("/queue", post(queue::post))
         .route("/jupyter", post(jupyter::open))
         .route("/live", get(live::live))
         .route("/assets/{name}", get(assets::serve))

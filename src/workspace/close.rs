@@ -19,7 +19,12 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
 /// Ends a container for good. Retries for as long as its machine does not answer: until then the
 /// slot shows as ending and nobody gets it.
-pub(super) async fn close(inner: Arc<Inner>, reservation: Reservation, reason: EndReason) {
+pub(super) async fn close(
+    inner: Arc<Inner>,
+    reservation: Reservation,
+    reason: EndReason,
+    detail: Option<String>,
+) {
     inner.forget_password(&reservation.id).await;
     let mut pause = FIRST_RETRY;
     while let Err(e) = try_close(&inner, &reservation, reason).await {
@@ -30,7 +35,7 @@ pub(super) async fn close(inner: Arc<Inner>, reservation: Reservation, reason: E
             () = inner.stopping.cancelled() => return inner.leave(&reservation.id).await,
         }
     }
-    inner.finish(&reservation.id, reason, None).await;
+    inner.finish(&reservation.id, reason, detail).await;
 }
 
 async fn try_close(inner: &Inner, reservation: &Reservation, reason: EndReason) -> Result<(), EngineError> {
@@ -38,19 +43,23 @@ async fn try_close(inner: &Inner, reservation: &Reservation, reason: EndReason) 
     let cluster = &inner.config.cluster.name;
     let name = container_name(cluster, &reservation.slot);
     let Some(found) = engine.find(cluster, &name).await? else { return Ok(()) };
-    if found.labels.as_ref().is_ok_and(|labels| labels.reservation != reservation.id) {
+    // Somebody else's by now; and what cannot be read is nobody's.
+    if !found.labels.as_ref().is_ok_and(|labels| labels.reservation == reservation.id) {
         return Ok(());
     }
     let grace = inner.config.reservation.grace;
-    // At the deadline the agent ends everything by itself, gateway or not.
-    if reason != EndReason::Expired {
+    // At the deadline the agent ends everything by itself, gateway or not. One whose clock says otherwise is told;
+    // for one that has begun that changes nothing.
+    let alone = reason == EndReason::Expired
+        && matches!(timeout(MARGIN, engine.wait_stopped(&found.key)).await, Ok(Ok(())));
+    if !alone {
         let agent = inner.container(reservation.clone()).agent;
         if let Err(e) = bridge::stop(&agent, grace).await {
             tracing::debug!(reservation = %reservation.id, "its agent was not told: {}", in_full(&e));
             return remove(engine.as_ref(), &found.key).await;
         }
+        let _ = timeout(grace + MARGIN, engine.wait_stopped(&found.key)).await;
     }
-    let _ = timeout(grace + MARGIN, engine.wait_stopped(&found.key)).await;
     remove(engine.as_ref(), &found.key).await
 }
 

@@ -12,9 +12,9 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::role::Role;
-use super::{Container, Inner, Lease, Start, Workspaces, close, reap};
+use super::{Container, Inner, Lease, Start, Workspaces, close};
 use crate::auth::Identity;
-use crate::handover::{Estate, Fate, Heir};
+use crate::handover::{Estate, Fate, Heir, Waits};
 use crate::reservation::{Cause, EndReason, Picture, Refusal, Reservation, ReservationId, State, Target};
 
 /// Work that ends by itself within this time does; the rest is dropped, for the heir to begin anew.
@@ -80,7 +80,7 @@ impl Workspaces {
             let _ = self.inner.charter.look_again(&reservation.user).await;
         }
         self.inner.desk.change(|book| book.copy(picture));
-        reap::retry_unsaved(&self.inner).await;
+        self.inner.retry_unsaved().await;
     }
 
     /// Somebody on an older gateway's connection gives up what they have.
@@ -143,7 +143,7 @@ impl Inner {
         if let Some(reservation) = found
             && let State::Ending(reason) = reservation.state
         {
-            self.spawn(close::close(self.clone(), reservation, reason));
+            self.spawn(close::close(self.clone(), reservation, reason, None));
         }
     }
 
@@ -177,6 +177,16 @@ impl Inner {
             });
         });
         Lease::elsewhere(start)
+    }
+
+    /// Somebody joins or leaves the queue, which is the owner's: told there, in the background. The next picture shows it.
+    pub(super) fn queue_there(self: &Arc<Self>, waits: Waits) {
+        let inner = self.clone();
+        self.kept.spawn(async move {
+            if let Some(heir) = inner.roles.heir().await {
+                heir.queue(waits).await;
+            }
+        });
     }
 
     /// The lease of a start that another process carries out: its state in the book tells.

@@ -3,40 +3,48 @@
 //! Everything here is idempotent and owned by tasks of its own: a caller that goes away (a lost
 //! connection) never leaves a slot half taken.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::audit::{Audit, Event};
 use crate::auth::Identity;
-use crate::bridge::AgentAddress;
+use crate::bridge::{AgentAddress, TlsAgent};
 use crate::charter::Charter;
-use crate::config::Config;
+use crate::config::{AgentTransport, Config, ReservationRules};
 use crate::engine::Engine;
-use crate::error_chain::in_full;
 use crate::handover::Fate;
 use crate::reservation::{
     Book, Cause, Claim, Claimed, Desk, EndReason, Ended, MachineName, MachinePlan, Refusal, Reservation,
-    ReservationId, SlotPlan, State, Target, UserName,
+    ReservationId, SlotId, SlotPlan, State, Target, Times, UserName,
 };
 use crate::store::{Ledger, StoreError};
 
 mod admin;
+mod agents;
+mod clock;
 mod close;
 mod handover;
+mod keep;
 mod lease;
 mod open;
 mod password;
+mod queue;
 mod reap;
 mod reconcile;
 mod role;
+#[cfg(test)]
+mod tests;
+pub mod usage;
 
 use role::{Flag, Role, Roles};
 
+use agents::AgentKeys;
 pub use lease::{Container, Lease, Start};
 
 /// All workspaces of the cluster.
@@ -52,12 +60,19 @@ struct Inner {
     charter: Charter,
     audit: Audit,
     engines: BTreeMap<MachineName, Arc<dyn Engine>>,
+    /// Where an agent is reached over the network.
+    agent_keys: Option<AgentKeys>,
     /// Rung by an engine's events, heard by its machine's watcher.
     bells: BTreeMap<MachineName, Arc<Notify>>,
     /// Starts under way; the entry goes when the start has succeeded or failed.
     starts: Mutex<HashMap<ReservationId, watch::Receiver<Start>>>,
     /// Ends that the ledger could not take yet.
-    unsaved: Mutex<Vec<Ended>>,
+    unsaved: Mutex<VecDeque<Ended>>,
+    /// Which state of the queue the ledger has.
+    saved_queue: Mutex<Option<u64>>,
+    /// How the clocks stood to each other when the ledger's deadlines were right.
+    saved_offset: Mutex<Option<SignedDuration>>,
+    usage: usage::Board,
     /// Starts that another gateway's process carries out, and which.
     elsewhere: Mutex<HashMap<ReservationId, u32>>,
     /// Watchers, ends and all else that the next gateway can begin anew.
@@ -84,17 +99,30 @@ impl Workspaces {
         audit: Audit,
     ) -> Result<Self, StoreError> {
         let mut book = Book::new(config.cluster.name.clone(), plans(&config), "it has not been asked yet");
+        let ReservationRules { lifetime, hold, .. } = config.reservation;
+        book.set_times(Times { lifetime, hold });
         for ended in ledger.last_ends()? {
             book.remember(ended);
         }
-        for reservation in ledger.open_reservations()? {
-            book.adopt(reservation);
+        for stale in adopt_written(&mut book, ledger.open_reservations()?) {
+            ledger.note_end(&reconcile::lost(&stale))?;
+            book.remember(reconcile::lost(&stale));
+        }
+        let (waiting, missed) = ledger.queue()?;
+        book.restore_queue(waiting, missed);
+        // The ledger's deadlines are as the wall clock stood then: it may have been set meanwhile.
+        if let Some(offset) = ledger.clock(&clock::boot_id())? {
+            book.set_offset(offset);
         }
         for machine in ledger.draining()? {
             book.set_draining(&machine, true);
         }
+        let over_tls = config.machines.iter().any(|machine| machine.agent != AgentTransport::Unix);
+        let agent_keys = if over_tls { Some(AgentKeys::open(&config.store.path)) } else { None };
+        let agent_keys = agent_keys.transpose().map_err(|(path, source)| StoreError::Key { path, source })?;
         let inner = Inner {
             config,
+            agent_keys,
             desk: Arc::new(Desk::new(book)),
             ledger,
             charter,
@@ -103,7 +131,10 @@ impl Workspaces {
             engines,
             starts: Mutex::default(),
             unsaved: Mutex::default(),
+            usage: usage::Board::default(),
             elsewhere: Mutex::default(),
+            saved_queue: Mutex::default(),
+            saved_offset: Mutex::default(),
             tasks: TaskTracker::new(),
             kept: TaskTracker::new(),
             roles: Roles::owner(),
@@ -119,6 +150,12 @@ impl Workspaces {
         &self.inner.desk
     }
 
+    /// What every container uses.
+    #[must_use]
+    pub fn usage(&self) -> &usage::Board {
+        &self.inner.usage
+    }
+
     /// The configuration.
     #[must_use]
     pub fn config(&self) -> &Arc<Config> {
@@ -128,6 +165,7 @@ impl Workspaces {
     /// Asks every machine once, so that the first login finds the truth; then starts the watchers.
     pub async fn start_watching(&self) {
         let first = self.inner.engines.keys().map(|machine| self.inner.refresh(machine));
+        self.inner.watch_clock();
         futures_util::future::join_all(first).await;
         self.inner.watch_all();
     }
@@ -147,11 +185,15 @@ impl Workspaces {
             auto_reserve: self.inner.config.reservation.auto_reserve,
         };
         let inner = &self.inner;
+        let now = clock::moment();
         let claimed = inner.roles.as_owner(|| {
             if inner.stopping.is_cancelled() {
                 return Err(Refusal::ShuttingDown);
             }
-            inner.desk.change(|book| book.claim(&claim, Timestamp::now()))
+            inner.desk.change(|book| {
+                book.observe(now);
+                book.claim(&claim, now.wall)
+            })
         });
         let Ok(claimed) = claimed else { return Ok(inner.reserve_there(who.clone(), claim.target, cause)) };
         match claimed {
@@ -168,10 +210,11 @@ impl Workspaces {
     /// The user's live reservation, if it satisfies the target.
     ///
     /// # Errors
-    /// [`Refusal::HoldsAnother`], [`Refusal::CharterNotAccepted`]
+    /// [`Refusal::HoldsAnother`], unknown places, [`Refusal::CharterNotAccepted`]
     pub fn lease(&self, user: &UserName, target: &Target) -> Result<Option<Lease>, Refusal> {
         self.check_charter(user)?;
-        let Some(mine) = self.inner.desk.read(|book| book.of(user).cloned()) else { return Ok(None) };
+        let known = |book: &Book| book.check_target(target).map(|()| book.of(user).cloned());
+        let Some(mine) = self.inner.desk.read(known)? else { return Ok(None) };
         if !target.matches(&mine.slot) {
             return Err(Refusal::HoldsAnother { slot: mine.slot, deadline: mine.deadline });
         }
@@ -197,6 +240,13 @@ impl Workspaces {
         let mine = self.inner.desk.read(|book| book.of(user).cloned());
         let mine = mine.ok_or(Refusal::NothingReserved)?;
         self.inner.end(&mine.id, EndReason::Released).ok_or(Refusal::NothingReserved)
+    }
+
+    /// Its agent says that nothing has happened in it for the time that the site has set.
+    pub fn end_idle(&self, id: &ReservationId) {
+        if self.inner.config.reservation.idle.is_some() {
+            self.inner.end(id, EndReason::Idle);
+        }
     }
 
     /// Lets starts and ends under way finish; begins nothing new. Containers run on.
@@ -226,6 +276,8 @@ impl Inner {
             self.spawn(reconcile::listen(self.clone(), machine.clone()));
         }
         self.spawn(reap::reap(self.clone()));
+        self.spawn(keep::keep(self.clone()));
+        self.spawn(usage::keep(self.clone()));
     }
 
     fn lease_of(self: &Arc<Self>, reservation: Reservation) -> Lease {
@@ -237,8 +289,23 @@ impl Inner {
     }
 
     fn container(&self, reservation: Reservation) -> Container {
-        let agent = AgentAddress::Unix { directory: self.run_dir(&reservation.id) };
+        let agent = self.agent_address(&reservation);
         Container { reservation, agent, password: None }
+    }
+
+    fn agent_address(&self, reservation: &Reservation) -> AgentAddress {
+        let published = self.published(&reservation.slot);
+        let tls = published.and_then(|address| {
+            let keys = self.agent_keys.as_ref()?.client(&reservation.id)?;
+            Some(AgentAddress::Tls(TlsAgent { address, keys }))
+        });
+        tls.unwrap_or_else(|| AgentAddress::Unix { directory: self.run_dir(&reservation.id) })
+    }
+
+    /// Where a slot's agent is on the network, if it is.
+    fn published(&self, slot: &SlotId) -> Option<SocketAddr> {
+        let machine = self.config.machines.iter().find(|machine| machine.name == slot.machine)?;
+        machine.agent.published(slot)
     }
 
     /// The agent's directory on the host.
@@ -261,7 +328,7 @@ impl Inner {
         tracing::info!(reservation = %id, user = %before.user, slot = %before.slot, %reason, "ending");
         // A start under way sees the new state and cleans up after itself.
         if before.state == State::Active {
-            self.spawn(close::close(self.clone(), before.clone(), reason));
+            self.spawn(close::close(self.clone(), before.clone(), reason, None));
         }
         Some(before)
     }
@@ -269,8 +336,7 @@ impl Inner {
     /// The container is gone: frees the slot and writes history.
     async fn finish(self: &Arc<Self>, id: &ReservationId, reason: EndReason, detail: Option<String>) {
         let ended = loop {
-            let finish =
-                || self.desk.change(|book| book.finish(id, reason, detail.clone(), Timestamp::now()));
+            let finish = || self.desk.change(|book| book.finish(id, reason, detail.clone(), clock::wall()));
             match self.roles.as_owner(finish) {
                 Ok(ended) => break ended,
                 Err(Role::Elder(heir)) => return heir.tell(id, Fate::Ended { reason, detail }).await,
@@ -296,17 +362,12 @@ impl Inner {
         let inner = self.clone();
         let written = self.kept.spawn(async move {
             inner.remove_run_dir(&ended.id).await;
+            if let Some(keys) = &inner.agent_keys {
+                keys.forget(&ended.id);
+            }
             inner.save_end(ended).await;
         });
         let _ = written.await;
-    }
-
-    async fn save_end(&self, ended: Ended) {
-        let copy = ended.clone();
-        if let Err(e) = self.ledger.run(move |l| l.note_end(&copy)).await {
-            tracing::error!(reservation = %ended.id, "the end is not in the ledger yet: {}", in_full(&e));
-            self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).push(ended);
-        }
     }
 
     async fn remove_run_dir(&self, id: &ReservationId) {
@@ -317,6 +378,21 @@ impl Inner {
             _ => {}
         }
     }
+}
+
+/// Takes in what the ledger says is running; returns what cannot be, because of a younger one of the same user or in
+/// the same slot. If it runs all the same, its machine will say so.
+fn adopt_written(book: &mut Book, written: Vec<Reservation>) -> Vec<Reservation> {
+    let mut stale = Vec::new();
+    for reservation in written {
+        let adopted = book.adopt(reservation);
+        if let Some(rival) = adopted.rival {
+            book.finish(&rival.id, EndReason::Failed, None, Timestamp::now());
+            stale.push(rival);
+        }
+        stale.extend(adopted.displaced);
+    }
+    stale
 }
 
 fn plans(config: &Config) -> Vec<MachinePlan> {

@@ -7,20 +7,19 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::lease::{Container, Lease, Start};
 use super::role::Role;
-use super::{Inner, close};
+use super::{Inner, close, usage};
 use crate::agent::protocol::{Account, AgentConfig, CONFIG_NAME, FAILURE_NAME};
 use crate::audit::Event;
 use crate::auth::{Identity, ReservationPassword};
 use crate::bridge;
 use crate::config::Slot;
 use crate::engine::labels::container_name;
-use crate::engine::{ContainerSpec, Engine, EngineError, Labels, Progress, Stage};
+use crate::engine::{AgentPlace, ContainerSpec, Engine, EngineError, Labels, Progress, Stage};
 use crate::error_chain::in_full;
 use crate::handover::Fate;
 use crate::reservation::{EndReason, Refusal, Reservation, ReservationId};
@@ -29,6 +28,8 @@ use crate::reservation::{EndReason, Refusal, Reservation, ReservationId};
 const AGENT_LIMIT: Duration = Duration::from_secs(20);
 /// For a name that is being freed.
 const NAME_LIMIT: Duration = Duration::from_secs(3);
+/// After so long without an answer the engine is asked whether the container still runs.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
@@ -82,7 +83,7 @@ async fn run(inner: Arc<Inner>, opening: Opening, told: watch::Sender<Start>) {
             Start::Ready
         }
         Ok(()) => {
-            close::close(inner.clone(), reservation, EndReason::Released).await;
+            close::close(inner.clone(), reservation, EndReason::Released, None).await;
             Start::Failed(Refusal::Cancelled)
         }
         Err(refusal) => {
@@ -123,6 +124,9 @@ async fn conclude(inner: &Inner, id: &ReservationId, runs: bool) -> bool {
 fn detail_of(refusal: &Refusal) -> String {
     match refusal {
         Refusal::StartFailed { detail, .. } | Refusal::LedgerFailed { detail } => detail.clone(),
+        Refusal::GpusMissing { wanted, found, detail, .. } => {
+            format!("{found} of {wanted} GPUs answer: {detail}")
+        }
         other => format!("{other:?}"),
     }
 }
@@ -142,18 +146,20 @@ async fn start(inner: &Inner, opening: &Opening, told: &watch::Sender<Start>) ->
         .engine(&reservation.slot.machine)
         .ok_or_else(|| Refusal::UnknownMachine(reservation.slot.machine.to_string()))?;
     let slot = find_slot(inner, reservation).ok_or(Refusal::UnknownSlot(reservation.slot.clone()))?;
-    let spec = spec(inner, reservation, slot);
-    write_run_dir(&spec.run_dir, &agent_config(inner, opening, hash)).map_err(|e| {
-        failed(EngineError::Local(format!("the run directory {}: {e}", spec.run_dir.display())))
-    })?;
+    let place = agent_place(inner, reservation, &agent_config(inner, opening, hash)).map_err(&failed)?;
+    let spec = spec(inner, reservation, slot, place);
     let progress = |stage| {
         told.send_replace(Start::Working(Some(stage)));
     };
     start_when_name_is_free(engine.as_ref(), &spec, &progress).await.map_err(&failed)?;
     progress(Stage::Agent);
-    if let Err(e) = wait_for_agent(inner, reservation, &spec.run_dir).await {
+    if let Err(e) = wait_for_agent(inner, reservation, engine.as_ref(), &spec).await {
         remove_started(engine.as_ref(), &spec).await;
         return Err(failed(e));
+    }
+    if let Err(refusal) = usage::check_gpus(inner, reservation).await {
+        remove_started(engine.as_ref(), &spec).await;
+        return Err(refusal);
     }
     Ok(())
 }
@@ -178,11 +184,14 @@ fn find_slot<'a>(inner: &'a Inner, reservation: &Reservation) -> Option<&'a Slot
     inner.config.machines.iter().flat_map(|m| &m.slots).find(|s| s.id == reservation.slot)
 }
 
-fn spec(inner: &Inner, reservation: &Reservation, slot: &Slot) -> ContainerSpec {
+fn spec(inner: &Inner, reservation: &Reservation, slot: &Slot, agent: AgentPlace) -> ContainerSpec {
     let config = &inner.config;
     let mut env: BTreeMap<String, String> = config.container.env.iter().cloned().collect();
     // The polite default: take GPU memory as it is needed, not all at once.
     env.entry("TF_FORCE_GPU_ALLOW_GROWTH".into()).or_insert_with(|| "true".into());
+    if let Some(share) = slot.limits.gpu_memory {
+        env.insert("CLUSTERIA_GPU_MEMORY".into(), share.to_string());
+    }
     ContainerSpec {
         name: container_name(&config.cluster.name, &reservation.slot),
         labels: Labels {
@@ -198,7 +207,7 @@ fn spec(inner: &Inner, reservation: &Reservation, slot: &Slot) -> ContainerSpec 
         gpus: slot.gpus.clone(),
         limits: slot.limits.clone(),
         mounts: config.mounts.clone(),
-        run_dir: inner.run_dir(&reservation.id),
+        agent,
     }
 }
 
@@ -216,12 +225,36 @@ fn agent_config(inner: &Inner, opening: &Opening, password: Option<String>) -> A
             gid: who.uid(),
             shell: config.container.shell.clone(),
         },
-        lifetime_ms: milliseconds(reservation.left(Timestamp::now())),
+        lifetime_ms: milliseconds(reservation.left(super::clock::wall())),
         warnings_ms: config.reservation.warnings.iter().copied().map(milliseconds).collect(),
         grace_ms: milliseconds(config.reservation.grace),
         jupyter: config.container.jupyter,
         password,
+        keep_shells: config.reservation.keep_shells,
+        keep_shells_for_ms: config.reservation.keep_shells_for.map(milliseconds),
+        idle_ms: config.reservation.idle.map(milliseconds),
+        tls: inner
+            .published(&reservation.slot)
+            .and_then(|_| inner.agent_keys.as_ref()?.agent(&reservation.id)),
+        gpus: usage::gpu_plan(config, &reservation.slot),
+        stores: config.mounts.iter().filter(|m| !m.read_only).map(|m| m.target.clone()).collect(),
     }
+}
+
+/// Where the agent finds its configuration: in a directory of this host, or, elsewhere, in its container.
+fn agent_place(
+    inner: &Inner,
+    reservation: &Reservation,
+    config: &AgentConfig,
+) -> Result<AgentPlace, EngineError> {
+    let Some(address) = inner.published(&reservation.slot) else {
+        let run_dir = inner.run_dir(&reservation.id);
+        write_run_dir(&run_dir, config)
+            .map_err(|e| EngineError::Local(format!("the run directory {}: {e}", run_dir.display())))?;
+        return Ok(AgentPlace::Shared { run_dir });
+    };
+    let encoded = serde_json::to_vec(config).map_err(|e| EngineError::Local(e.to_string()))?;
+    Ok(AgentPlace::Published { address, files: vec![(CONFIG_NAME.to_owned(), encoded)] })
 }
 
 /// The directory is root's alone, on both sides of the bind mount: the user in the container
@@ -237,17 +270,30 @@ fn write_run_dir(directory: &Path, config: &AgentConfig) -> std::io::Result<()> 
     file.write_all(&serde_json::to_vec(config)?)
 }
 
-async fn wait_for_agent(inner: &Inner, reservation: &Reservation, run_dir: &Path) -> Result<(), EngineError> {
+async fn wait_for_agent(
+    inner: &Inner,
+    reservation: &Reservation,
+    engine: &dyn Engine,
+    spec: &ContainerSpec,
+) -> Result<(), EngineError> {
     let address = inner.container(reservation.clone()).agent;
     let limit = Instant::now() + AGENT_LIMIT;
-    let mut pause = FIRST_PAUSE;
+    let (mut pause, mut look) = (FIRST_PAUSE, Instant::now() + FIRST_LOOK);
     loop {
         let error = match bridge::ping(&address).await {
             Ok(()) => return Ok(()),
             Err(e) => e,
         };
-        if let Ok(why) = tokio::fs::read_to_string(run_dir.join(FAILURE_NAME)).await {
+        if let AgentPlace::Shared { run_dir } = &spec.agent
+            && let Ok(why) = tokio::fs::read_to_string(run_dir.join(FAILURE_NAME)).await
+        {
             return Err(EngineError::Local(format!("the agent could not start: {}", why.trim())));
+        }
+        if Instant::now() >= look {
+            look = Instant::now() + FIRST_LOOK;
+            if engine.find(&spec.labels.cluster, &spec.name).await?.is_none_or(|found| !found.running) {
+                return Err(EngineError::Local("the container started but ended at once".into()));
+            }
         }
         if Instant::now() >= limit {
             return Err(EngineError::Local(format!("the container started but {}", in_full(&error))));

@@ -1,12 +1,12 @@
-//! The deadline, enforced by the gateway. (The agent enforces it too, alone.)
+//! What time brings, done by the gateway: deadlines (the agent enforces them too, alone), turns in the queue, clocks
+//! that are set. Nothing here waits for a disk: [`super::keep`] writes it down.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::time::sleep;
 
-use super::Inner;
+use super::{Inner, clock};
 use crate::reservation::EndReason;
 
 /// Looks again at least this often, because wall clocks get set.
@@ -15,10 +15,12 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 pub(super) async fn reap(inner: Arc<Inner>) {
     let mut changes = inner.desk.changes();
     while !inner.stopping.is_cancelled() {
-        for due in inner.desk.read(|book| book.due(Timestamp::now())) {
+        // First: a wall clock that was set makes nothing due.
+        inner.watch_clock();
+        for due in inner.desk.read(|book| book.due(clock::wall())) {
             inner.end(&due.id, EndReason::Expired);
         }
-        retry_unsaved(&inner).await;
+        inner.settle_queue();
         tokio::select! {
             () = sleep(until_next(&inner)) => {}
             _ = changes.changed() => {}
@@ -28,14 +30,7 @@ pub(super) async fn reap(inner: Arc<Inner>) {
 }
 
 fn until_next(inner: &Inner) -> Duration {
-    let next = inner.desk.read(crate::reservation::Book::next_deadline);
-    let left = next.map(|deadline| deadline.duration_since(Timestamp::now()));
+    let next = inner.desk.read(|book| [book.next_deadline(), book.queue().next_end()]);
+    let left = next.into_iter().flatten().min().map(|deadline| deadline.duration_since(clock::wall()));
     left.map_or(LONGEST_SLEEP, |left| Duration::try_from(left).unwrap_or_default().min(LONGEST_SLEEP))
-}
-
-pub(super) async fn retry_unsaved(inner: &Inner) {
-    let unsaved = std::mem::take(&mut *inner.unsaved.lock().unwrap_or_else(PoisonError::into_inner));
-    for ended in unsaved {
-        inner.save_end(ended).await;
-    }
 }

@@ -1,19 +1,22 @@
 //! Reconciliation: what runs is the truth. Adopts what is labelled ours, frees what is gone,
 //! and never touches what is not ours.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use super::Inner;
+use super::{Inner, clock, close};
+use crate::agent::protocol::{AgentConfig, CONFIG_NAME};
 use crate::engine::labels::container_name;
 use crate::engine::{Engine, EngineError, Found, Labels};
 use crate::error_chain::in_full;
-use crate::reservation::{EndReason, Ended, MachineName, Reservation, ReservationId, State};
+use crate::reservation::{Adopted, EndReason, Ended, MachineName, Reservation, ReservationId, State};
 
+/// Below are the system's own.
+const FIRST_UID: u32 = 1000;
 /// Even when the engine tells of no change.
 const PERIOD: Duration = Duration::from_secs(15);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -63,8 +66,9 @@ impl Inner {
     /// Brings one machine's part of the book in step. True when the machine answers.
     pub(super) async fn refresh(self: &Arc<Self>, machine: &MachineName) -> bool {
         let Some(engine) = self.engine(machine) else { return false };
+        let before = self.desk.read(|book| book.held().map(|r| r.id.clone()).collect());
         let outcome = match engine.list(&self.config.cluster.name).await {
-            Ok(found) => self.reconcile(engine.as_ref(), machine, found).await,
+            Ok(found) => self.reconcile(engine.as_ref(), machine, found, &before).await,
             Err(e) => Err(e),
         };
         let reason = outcome.err().map(|e| crate::text::printable(&e.to_string()));
@@ -82,6 +86,7 @@ impl Inner {
         engine: &dyn Engine,
         machine: &MachineName,
         found: Vec<Found>,
+        before: &HashSet<ReservationId>,
     ) -> Result<(), EngineError> {
         let mut running = HashMap::new();
         for container in found {
@@ -96,7 +101,9 @@ impl Inner {
             }
         }
         for labels in running.values() {
-            self.adopt(labels).await;
+            if self.is_unknown(engine, labels, before).await? {
+                self.adopt(labels).await;
+            }
         }
         self.find_lost(engine, machine, &running).await
     }
@@ -111,30 +118,76 @@ impl Inner {
         let state = self.desk.read(|book| book.get(&labels.reservation).map(|r| r.state));
         match state {
             Some(State::Starting | State::Ending(_)) => Ok(()),
-            Some(State::Active) | None => engine.remove(&container.key).await,
+            Some(State::Active) | None => match engine.remove(&container.key).await {
+                // One container that does not go does not take its machine from everybody.
+                Err(e) if !e.is_unreachable() => {
+                    tracing::warn!(container = container.key.0, "stopped, and cannot be removed: {e}");
+                    Ok(())
+                }
+                outcome => outcome,
+            },
         }
     }
 
-    async fn adopt(self: &Arc<Self>, labels: &Labels) {
-        if self.desk.read(|book| book.get(&labels.reservation).is_some()) {
-            return;
+    /// The list may be older than an end: what was held when it was asked for and is not any more has just ended,
+    /// and what has come and gone meanwhile is not found by its name.
+    async fn is_unknown(
+        &self,
+        engine: &dyn Engine,
+        labels: &Labels,
+        before: &HashSet<ReservationId>,
+    ) -> Result<bool, EngineError> {
+        let id = &labels.reservation;
+        let is_held = || self.desk.read(|book| book.get(id).is_some());
+        if is_held() || before.contains(id) {
+            return Ok(false);
         }
+        let name = container_name(&self.config.cluster.name, &labels.slot);
+        let found = engine.find(&self.config.cluster.name, &name).await?.filter(|found| found.running);
+        let runs = found.and_then(|found| found.labels.ok()).is_some_and(|labels| labels.reservation == *id);
+        Ok(runs && !is_held())
+    }
+
+    async fn adopt(self: &Arc<Self>, labels: &Labels) {
         let reservation = Reservation {
             id: labels.reservation.clone(),
             user: labels.user.clone(),
             slot: labels.slot.clone(),
-            started: jiff::Timestamp::now(),
+            started: clock::wall(),
             deadline: labels.deadline,
             state: State::Active,
         };
         tracing::info!(reservation = %reservation.id, user = %reservation.user, slot = %reservation.slot,
             "adopted");
-        let displaced = self.desk.change(|book| book.adopt(reservation.clone()));
+        self.keep_uid(&reservation).await;
+        let Adopted { displaced, rival } = self.desk.change(|book| book.adopt(reservation.clone()));
         if let Err(e) = self.ledger.run(move |l| l.note_reservation(&reservation)).await {
             tracing::warn!("an adopted reservation is not in the ledger: {}", in_full(&e));
         }
         if let Some(displaced) = displaced {
-            self.save_end(lost(&displaced)).await;
+            let ended = lost(&displaced);
+            self.desk.change(|book| book.remember(ended.clone()));
+            self.remove_run_dir(&displaced.id).await;
+            self.save_end(ended).await;
+        }
+        if let Some(rival) = rival {
+            tracing::warn!(reservation = %rival.id, user = %rival.user, slot = %rival.slot,
+                "ending: this user has a younger one");
+            let detail = "you had two reservations: the younger one goes on".to_owned();
+            self.spawn(close::close(self.clone(), rival, EndReason::Failed, Some(detail)));
+        }
+    }
+
+    /// Their files carry the id that the container runs with: a ledger that does not know them gives it again.
+    async fn keep_uid(&self, reservation: &Reservation) {
+        let written = tokio::fs::read(self.run_dir(&reservation.id).join(CONFIG_NAME)).await;
+        let config = written.ok().and_then(|bytes| serde_json::from_slice::<AgentConfig>(&bytes).ok());
+        let Some(uid) = config.map(|config| config.account.uid).filter(|uid| *uid >= FIRST_UID) else {
+            return;
+        };
+        let user = reservation.user.clone();
+        if let Err(e) = self.ledger.run(move |l| l.keep_uid(&user, uid)).await {
+            tracing::warn!(user = %reservation.user, "the user id {uid} is not kept: {}", in_full(&e));
         }
     }
 
@@ -168,8 +221,8 @@ impl Inner {
 }
 
 /// A container that went without our doing: at its deadline by its agent, else for a reason of its own.
-fn lost(reservation: &Reservation) -> Ended {
-    let now = jiff::Timestamp::now();
+pub(super) fn lost(reservation: &Reservation) -> Ended {
+    let now = clock::wall();
     // The agent counts on another clock: a little early is still the deadline.
     let expired = reservation.left(now) < Duration::from_secs(2);
     Ended {

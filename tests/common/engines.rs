@@ -88,6 +88,28 @@ impl Engines {
         self.machines.iter().find(|machine| machine.name == name).unwrap()
     }
 
+    /// `[[machine]]` sections for a cluster's configuration: the first machine's engine and agents by Unix sockets, the
+    /// others over the network.
+    pub fn config(&self, slots: usize) -> String {
+        let sections = self.machines.iter().enumerate().map(|(index, machine)| {
+            let way = if index == 0 { machine.shared() } else { self.remote(machine) };
+            machine.section(&way, slots)
+        });
+        sections.collect()
+    }
+
+    /// The keys for a machine elsewhere: TLS to its engine, TLS to its agents.
+    pub fn remote(&self, machine: &Machine) -> String {
+        let key = |name: &str| self.keys().join(name).display().to_string();
+        let (ca, cert, own) = (key("ca.pem"), key("client.pem"), key("client-key.pem"));
+        format!(
+            "engine = \"{}\"\ntls = {{ ca = \"{ca}\", cert = \"{cert}\", key = \"{own}\" }}\n\
+             agent = \"tls\"\naddress = \"{}\"\n",
+            machine.tcp(),
+            machine.address
+        )
+    }
+
     /// The switch is a namespace too: on the host, br_netfilter and Docker's FORWARD policy would eat its frames.
     fn make_switch(&self) {
         let switch = format!("{}-sw", self.name);
@@ -137,6 +159,16 @@ impl Machine {
     /// `unix:///…/docker.sock`, for what shares this host's file system.
     pub fn unix(&self) -> String {
         format!("unix://{}", self.socket().display())
+    }
+
+    /// The keys for a machine that shares this host's file system.
+    pub fn shared(&self) -> String {
+        format!("engine = \"{}\"\nagent = \"unix\"\n", self.unix())
+    }
+
+    /// One `[[machine]]` with the keys that say how it is reached.
+    pub fn section(&self, way: &str, slots: usize) -> String {
+        format!("[[machine]]\nname = \"{}\"\n{way}{}\n", self.name, "[[machine.slot]]\n".repeat(slots))
     }
 
     pub fn socket(&self) -> PathBuf {
@@ -395,8 +427,8 @@ fn is_gone(pid: Pid) -> bool {
     stat.rsplit(')').next().is_none_or(|rest| rest.trim_start().starts_with(['Z', 'X']) || rest.is_empty())
 }
 
-/// A certificate authority, by openssl.
-fn make_authority(folder: &Path) {
+/// A certificate authority, by openssl: `ca.pem` and its key.
+pub fn make_authority(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     openssl(
         folder,

@@ -67,6 +67,8 @@ pub struct Plan {
     pub reservation: &'static str,
     pub slot: &'static str,
     pub more: String,
+    /// The agents by TLS and not by their sockets. All tests can run so: CLUSTERIA_TEST_TRANSPORT=tls.
+    pub tls: bool,
 }
 
 impl Default for Plan {
@@ -86,6 +88,7 @@ impl Default for Plan {
             reservation: "",
             slot: "",
             more: String::new(),
+            tls: std::env::var("CLUSTERIA_TEST_TRANSPORT").is_ok_and(|transport| transport == "tls"),
         }
     }
 }
@@ -95,6 +98,8 @@ pub struct Cluster {
     pub folder: tempfile::TempDir,
     pub port: u16,
     gateway: Option<Child>,
+    /// More of the gateway's environment.
+    pub environment: Vec<(std::ffi::OsString, std::ffi::OsString)>,
     /// Gateways that took over from it, oldest first.
     heirs: Mutex<Vec<u32>>,
 }
@@ -110,7 +115,8 @@ impl Cluster {
     pub fn prepare(plan: &Plan) -> Self {
         let name = format!("t-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = tempfile::Builder::new().prefix("ct-").tempdir().unwrap();
-        let cluster = Self { name, folder, port: free_port(), gateway: None, heirs: Mutex::default() };
+        let (environment, heirs) = <_>::default();
+        let cluster = Self { name, folder, port: free_port(), environment, gateway: None, heirs };
         fs::write(cluster.config(), cluster.config_text(plan)).unwrap();
         cluster.cli(&["hostkey"]).success();
         for user in plan.users {
@@ -144,6 +150,10 @@ impl Cluster {
         }
         for (index, slots) in plan.slots.iter().enumerate() {
             write!(text, "[[machine]]\nname = \"gpu{}\"\nengine = \"{}\"\n", index + 1, plan.engine).unwrap();
+            if plan.tls {
+                let port = free_ports(*slots);
+                write!(text, "agent = \"tls\"\naddress = \"127.0.0.1\"\nagent_port = {port}\n").unwrap();
+            }
             for _ in 0..*slots {
                 write!(text, "[[machine.slot]]\n{}\n", plan.slot).unwrap();
             }
@@ -179,6 +189,8 @@ impl Cluster {
         let mut child = Command::new(GATEWAY)
             .args(["serve", "-c"])
             .arg(self.config())
+            .env("CLUSTERIA_TEST_CLOCK", self.path("clock"))
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .stdout(log.try_clone().unwrap())
@@ -208,9 +220,24 @@ impl Cluster {
         pid
     }
 
-    /// The process that has taken over last.
-    pub fn owner_pid(&self) -> u32 {
-        self.heirs.lock().unwrap().last().copied().unwrap_or_else(|| self.gateway_pid())
+    /// The gateway that decides, by its socket: what has taken over need not have been started by us.
+    pub fn owner_pid(&self) -> Option<u32> {
+        let socket = std::os::unix::net::UnixStream::connect(self.path("run/gateway.sock")).ok()?;
+        let peer = nix::sys::socket::getsockopt(&socket, nix::sys::socket::sockopt::PeerCredentials).ok()?;
+        let pid = u32::try_from(peer.pid()).unwrap();
+        self.heirs.lock().unwrap().push(pid);
+        Some(pid)
+    }
+
+    /// SIGKILL of the gateway that decides; those before it go on serving out.
+    pub fn kill_owner(&mut self) {
+        let owner = self.owner_pid().expect("a gateway decides");
+        signal(owner, "KILL");
+        if let Some(mut first) = self.gateway.take() {
+            self.heirs.lock().unwrap().push(first.id());
+            std::thread::spawn(move || first.wait());
+        }
+        eventually("it is gone", SOON, || (!is_gateway(owner, &self.config())).then_some(()));
     }
 
     /// SIGKILL: no chance to clean up.
@@ -288,7 +315,8 @@ impl Drop for Cluster {
             let _ = child.kill();
             let _ = child.wait();
         }
-        for heir in std::mem::take(self.heirs.get_mut().unwrap()) {
+        let heirs = std::mem::take(self.heirs.get_mut().unwrap());
+        for heir in heirs {
             if is_gateway(heir, &self.config()) {
                 signal(heir, "KILL");
             }
@@ -424,6 +452,19 @@ pub fn docker(words: &[&str]) -> String {
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The first of as many ports in a row, free a moment ago. Of what nobody gets who asks for any port.
+fn free_ports(count: u16) -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let step = std::process::id().wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed) * 101);
+        let first = 10_000 + (step % 1_100) as u16 * 20;
+        let is_free = |port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if (first..first + count).all(is_free) {
+            return first;
+        }
+    }
 }
 
 /// Copies the gateway's words to its log; tells when it listens.

@@ -67,6 +67,16 @@ impl Terminal {
         self.tmux(&["resize-window", "-x", &columns.to_string(), "-y", &rows.to_string()]);
     }
 
+    /// The client dies, without a word to the gateway but the kernel's.
+    pub fn kill_client(&self) {
+        let shell = self.tmux(&["list-panes", "-F", "#{pane_pid}"]);
+        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", shell.trim())).unwrap();
+        let client = children.split_whitespace().next().expect("a running client").parse().unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(client), nix::sys::signal::Signal::SIGKILL)
+            .unwrap();
+        self.shows("[ssh ended: 137]");
+    }
+
     pub fn screen(&self) -> String {
         self.tmux(&["capture-pane", "-p"])
     }

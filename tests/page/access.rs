@@ -24,7 +24,7 @@ const PAGES: [(&str, [u16; 3]); 13] = [
 ];
 
 /// The same for forms, sent with the right token.
-const FORMS: [(&str, &str, [u16; 3]); 13] = [
+const FORMS: [(&str, &str, [u16; 3]); 14] = [
     ("/sign-in", "user=ada&password=wrong", [403, 403, 403]),
     ("/code", "code=1", [303, 303, 303]),
     ("/language", "lang=fr&back=//evil.example", [303, 303, 303]),
@@ -32,6 +32,7 @@ const FORMS: [(&str, &str, [u16; 3]); 13] = [
     ("/reserve", "slot=gpu9/1&user=ada&password=wrong", [403, 303, 303]),
     ("/password", "", [403, 303, 303]),
     ("/release", "", [403, 303, 303]),
+    ("/queue", "act=leave", [403, 303, 303]),
     ("/jupyter", "", [403, 409, 409]),
     ("/keys", "key=nonsense", [403, 303, 303]),
     ("/keys/remove", "key=nonsense", [403, 303, 303]),

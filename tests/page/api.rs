@@ -14,7 +14,10 @@ fn schemathesis_finds_nothing() {
     let install = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/page/install");
     let folder = run(&mut Command::new(install), b"").success().stdout;
     let mut command = Command::new(format!("{}/bin/st", folder.trim()));
-    command.current_dir(site.cluster.folder.path()).arg("run").arg(format!("{}/api/v1/openapi.json", site.url));
+    command
+        .current_dir(site.cluster.folder.path())
+        .arg("run")
+        .arg(format!("{}/api/v1/openapi.json", site.url));
     command.args(["--header", &format!("Authorization: {bearer}"), "--request-timeout", "60"]);
     command.args(["--phases", "examples,coverage,fuzzing", "--max-examples", "15", "--seed", "1"]);
     let ran = run(&mut command, b"");

@@ -10,13 +10,29 @@ use crate::reservation::UserName;
 pub(super) const CONTAINER: Section = Section {
     title: "[container]",
     key: "container",
-    keys: &["image", "user", "shell", "memory", "cpus", "shm", "pids", "env", "jupyter"],
+    keys: &[
+        "image",
+        "user",
+        "shell",
+        "memory",
+        "cpus",
+        "shm",
+        "pids",
+        "disk",
+        "gpu_memory",
+        "env",
+        "jupyter",
+    ],
     later: &[],
 };
 
 /// Docker refuses less memory than 6 MiB; the upper end is the largest number its API can carry.
 const MEMORY: std::ops::RangeInclusive<u64> = 6 << 20..=(i64::MAX as u64 >> 40) << 40;
 const SHM: std::ops::RangeInclusive<u64> = 1 << 20..=(i64::MAX as u64 >> 40) << 40;
+/// A shell's history and a log fit into the smallest.
+const DISK: std::ops::RangeInclusive<u64> = 16 << 20..=(i64::MAX as u64 >> 40) << 40;
+/// A CUDA context alone takes some hundred mebibytes.
+const GPU_MEMORY: std::ops::RangeInclusive<u64> = 256 << 20..=(i64::MAX as u64 >> 40) << 40;
 /// Docker's smallest share; no host has more.
 const CPUS: std::ops::RangeInclusive<f64> = 0.01..=4096.0;
 /// Fewer do not start a shell with an editor; the upper end is the kernel's PID_MAX_LIMIT.
@@ -59,7 +75,9 @@ pub(super) fn limits(table: &mut Table<'_, '_>) -> Limits {
         Some(shm)
     });
     let pids = table.take("pids").and_then(|value| value.whole(PIDS));
-    Limits { memory, cpus, shm, pids }
+    let disk = table.take("disk").and_then(|value| value.size(DISK));
+    let gpu_memory = table.take("gpu_memory").and_then(|value| value.size(GPU_MEMORY));
+    Limits { memory, cpus, shm, pids, disk, gpu_memory }
 }
 
 /// An absolute path in the container, written in one way only, so that duplicates can be seen.

@@ -10,6 +10,7 @@ mod ldap;
 mod machine;
 mod metrics;
 mod mount;
+mod network;
 mod reservation;
 mod ssh;
 mod store;
@@ -39,12 +40,13 @@ pub(super) const ROOT: Section = Section {
         "machine",
         "store",
         "audit",
+        "network",
     ],
     later: &[],
 };
 
 /// Every section with keys of its own.
-pub(super) const SECTIONS: [&Section; 19] = [
+pub(super) const SECTIONS: [&Section; 21] = [
     &cluster::CLUSTER,
     &ssh::SSH,
     &ssh::LISTEN,
@@ -59,11 +61,13 @@ pub(super) const SECTIONS: [&Section; 19] = [
     &mount::MOUNT,
     &machine::MACHINE,
     &machine::SLOT,
+    &machine::TLS,
     &store::STORE,
     &audit::AUDIT,
     &web::WEB,
     &web::JUPYTER,
     &metrics::METRICS,
+    &network::NETWORK,
 ];
 
 /// The section that has this key.
@@ -79,11 +83,25 @@ pub(super) fn config(root: &mut Table<'_, '_>, folder: &Path) -> Config {
     let container = root.section(&container::CONTAINER, container::container);
     let store = root.section(&store::STORE, |table| store::store(table, folder));
     let audit = root.section(&audit::AUDIT, |table| audit::audit(table, folder));
-    let machines = machine::machines(root, &container.limits);
+    let network = root.section(&network::NETWORK, network::network);
+    let machines = machine::machines(root, &container.limits, folder);
     let ssh = root.section(&ssh::SSH, |table| ssh::ssh(table, folder, &machines));
     let web = root.section(&web::WEB, |table| web::web(table, folder, &machines));
     let metrics = root.section(&metrics::METRICS, metrics::metrics);
     let private = mount::private_paths(&ssh, &store, &machines);
     let mounts = mount::mounts(root, &private);
-    Config { cluster, ssh, auth, reservation, container, mounts, machines, store, audit, web, metrics }
+    Config {
+        cluster,
+        ssh,
+        auth,
+        reservation,
+        container,
+        mounts,
+        machines,
+        store,
+        audit,
+        network,
+        web,
+        metrics,
+    }
 }

@@ -22,11 +22,15 @@ pub(super) fn private_paths(ssh: &Ssh, store: &Store, machines: &[Machine]) -> V
     let mut paths = vec![
         (ssh.host_keys.clone(), "the host keys"),
         (store.path.clone(), "the ledger"),
+        (store.path.with_file_name("agents.key"), "the agents' key"),
         (store.runtime.clone(), "the agents' sockets"),
     ];
     for machine in machines {
-        let EngineAddress::Unix(socket) = &machine.engine;
-        paths.push((socket.clone(), "the engine's socket"));
+        match &machine.engine {
+            EngineAddress::Unix(socket) => paths.push((socket.clone(), "the engine's socket")),
+            EngineAddress::Tcp { tls: Some(tls), .. } => paths.push((tls.key.clone(), "the engine's key")),
+            EngineAddress::Tcp { .. } | EngineAddress::Ssh(_) => {}
+        }
     }
     paths
 }

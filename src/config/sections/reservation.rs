@@ -11,13 +11,29 @@ use crate::config::words::show_duration;
 pub(super) const RESERVATION: Section = Section {
     title: "[reservation]",
     key: "reservation",
-    keys: &["lifetime", "warnings", "grace", "per_user", "auto_reserve"],
-    later: &["hold"],
+    keys: &[
+        "lifetime",
+        "warnings",
+        "grace",
+        "per_user",
+        "auto_reserve",
+        "keep_shells",
+        "keep_shells_for",
+        "idle",
+        "hold",
+    ],
+    later: &[],
 };
 
 const SECOND: Duration = Duration::from_secs(1);
+/// A few fit on a list that is read at a glance; each costs memory in the container.
+const KEEP_SHELLS: RangeInclusive<u64> = 0..=9;
+const DEFAULT_KEEP_SHELLS: u64 = 4;
 const HOUR: Duration = Duration::from_secs(3600);
 const LIFETIMES: RangeInclusive<Duration> = SECOND..=Duration::from_secs(30 * 24 * 3600);
+/// A person has to be able to come; and nobody may keep others out by not coming.
+const HOLDS: RangeInclusive<Duration> = SECOND..=HOUR;
+const DEFAULT_HOLD: Duration = Duration::from_secs(5 * 60);
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(8 * 3600);
 const DEFAULT_WARNINGS: [Duration; 4] = [
     Duration::from_secs(30 * 60),
@@ -37,12 +53,21 @@ pub(super) fn reservation(table: &mut Table<'_, '_>) -> ReservationRules {
     let grace = table.take("grace").and_then(|value| value.duration(Duration::ZERO..=HOUR));
     let per_user = table.take("per_user").and_then(|value| one(&value));
     let auto_reserve = table.take("auto_reserve").and_then(|value| value.flag());
+    let keep_shells = table.take("keep_shells").and_then(|value| value.whole(KEEP_SHELLS));
+    let keep_shells_for =
+        table.take("keep_shells_for").and_then(|value| value.duration(SECOND..=*LIFETIMES.end()));
+    let idle = table.take("idle").and_then(|value| value.duration(SECOND..=*LIFETIMES.end()));
+    let hold = table.take("hold").and_then(|value| value.duration(HOLDS));
     ReservationRules {
         lifetime,
         warnings,
         grace: grace.unwrap_or(Duration::from_secs(30)),
         per_user: per_user.unwrap_or(1),
         auto_reserve: auto_reserve.unwrap_or(true),
+        keep_shells: usize::try_from(keep_shells.unwrap_or(DEFAULT_KEEP_SHELLS)).unwrap_or(usize::MAX),
+        keep_shells_for,
+        idle,
+        hold: hold.unwrap_or(DEFAULT_HOLD),
     }
 }
 

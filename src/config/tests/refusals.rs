@@ -1,19 +1,64 @@
 //! Each refusal of its own.
 
+use std::path::Path;
+
 use super::{MINIMAL, instead, parse, refused, with};
+use crate::config::EngineAddress;
 
 #[test]
 fn what_is_not_built_yet_is_said_to_be_so() {
-    for (section, line) in [
-        ("[audit]", "record = true"),
-        ("[reservation]", "hold = \"5m\""),
-        ("[reservation]", "per_user = 2"),
-        ("[[machine]]", "engine = \"tcp://gpu2:2376\""),
-        ("[[machine]]", "engine = \"ssh://gpu2\""),
-        ("[[machine]]", "agent = \"tls\""),
-    ] {
+    for (section, line) in [("[audit]", "record = true"), ("[reservation]", "per_user = 2")] {
         refused(&with(section, line), "not supported by this version of clusteria");
     }
+}
+
+#[test]
+fn machines_elsewhere_must_be_safe_and_reachable() {
+    for (lines, why) in [
+        ("engine = \"tcp://gpu2:2376\"\nagent = \"unix\"", "makes everybody who reaches it root there"),
+        ("engine = \"tcp://gpu2\"", "write it like \"tcp://gpu2:2376\""),
+        ("engine = \"tcp://gpu2:0\"", "write it like \"tcp://gpu2:2376\""),
+        ("engine = \"ssh://-oProxyCommand=x\"", "write it like \"ssh://docker@gpu2\""),
+        ("engine = \"ssh://a b@gpu2\"", "write it like \"ssh://docker@gpu2\""),
+        ("engine = \"http://gpu2:2375\"", "is not an engine's address"),
+        ("engine = \"ssh://gpu2\"", "agent is required for an engine elsewhere"),
+        ("engine = \"ssh://gpu2\"\nagent = \"tls\"", "address is required with agent"),
+        ("engine = \"ssh://gpu2\"\nagent = \"tls\"\naddress = \"0.0.0.0\"", "not one address of the machine"),
+        ("agent = \"tls\"\naddress = \"192.0.2.1\"\nagent_port = 0", "out of range"),
+        ("address = \"192.0.2.1\"", "address: it is for agent = \"tls\""),
+        ("tls = { ca = \"a\", cert = \"b\", key = \"c\" }", "it is for an engine at tcp://"),
+        ("engine = \"tcp://g:1\"\nagent = \"unix\"\ntls = { ca = \"a\", cert = \"b\" }", "key is required"),
+    ] {
+        refused(&with("[[machine]]", lines), why);
+    }
+    let second = "[[machine]]\nname = \"gpu2\"\nagent = \"tls\"\naddress = \"192.0.2.1\"\n[[machine.slot]]\n";
+    let first = with("[[machine]]", "agent = \"tls\"\naddress = \"192.0.2.1\"");
+    refused(&format!("{first}\n{second}"), "would both be at 192.0.2.1:61022");
+    let last = second.replace("address", "agent_port = 65535\naddress") + "[[machine.slot]]\n";
+    refused(&format!("{MINIMAL}\n{last}"), "gpu2/2 is left without a port");
+}
+
+#[test]
+fn machines_elsewhere_are_read() {
+    let lines = "engine = \"tcp://gpu2:2376\"\nagent = \"tls\"\naddress = \"100.64.0.12\"\n\
+                 tls = { ca = \"ca.pem\", cert = \"/c/cert.pem\", key = \"/c/key.pem\" }";
+    let machine = parse(&with("[[machine]]", lines)).unwrap().machines.remove(0);
+    let EngineAddress::Tcp { host, port, tls: Some(tls) } = &machine.engine else { panic!("{machine:?}") };
+    assert_eq!((host.as_str(), *port), ("gpu2", 2376));
+    assert_eq!(tls.key, Path::new("/c/key.pem"));
+    let published = machine.agent.published(&machine.slots[0].id);
+    assert_eq!(published, Some("100.64.0.12:61022".parse().unwrap()));
+    for (engine, expected) in [
+        ("ssh://gpu2", (None, "gpu2", None)),
+        ("ssh://docker@gpu2:2222/", (Some("docker"), "gpu2", Some(2222))),
+        ("ssh://[2001:db8::7]", (None, "2001:db8::7", None)),
+    ] {
+        let lines = format!("engine = \"{engine}\"\nagent = \"unix\"");
+        let machine = parse(&with("[[machine]]", &lines)).unwrap().machines.remove(0);
+        let EngineAddress::Ssh(host) = &machine.engine else { panic!("{machine:?}") };
+        assert_eq!((host.user.as_deref(), host.host.as_str(), host.port), expected);
+    }
+    parse(&with("[[machine]]", "engine = \"tcp://127.0.0.1:2375\"")).unwrap();
 }
 
 #[test]

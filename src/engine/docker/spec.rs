@@ -1,15 +1,16 @@
 //! What a container is made with (design: never privileged, no Docker socket, capabilities dropped).
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 
 use bollard::models::{
     ContainerCreateBody, DeviceRequest, HostConfig, Mount as DockerMount, MountType, MountVolumeOptions,
-    MountVolumeOptionsDriverConfig, RestartPolicy, RestartPolicyNameEnum,
+    MountVolumeOptionsDriverConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 
-use crate::agent::protocol::{BIN_DIR, BINARY_NAME, RUN_DIR};
+use crate::agent::protocol::{BIN_DIR, BINARY_NAME, RUN_DIR, TLS_PORT};
 use crate::config::{Limits, Mount, MountSource};
-use crate::engine::ContainerSpec;
+use crate::engine::{AgentPlace, ContainerSpec};
 
 /// What the agent needs as PID 1: to give the user their home and terminals, to become the user,
 /// and to end the user's processes. The user's own processes have none of these.
@@ -25,15 +26,22 @@ pub(super) fn body(spec: &ContainerSpec, image: &str, volume: &str, network: &st
         labels: Some(spec.labels.to_map()),
         user: Some("0:0".into()),
         working_dir: Some("/".into()),
+        exposed_ports: matches!(spec.agent, AgentPlace::Published { .. }).then(|| vec![agent_port()]),
         host_config: Some(host_config(spec, volume, network)),
         ..Default::default()
     }
 }
 
 fn host_config(spec: &ContainerSpec, volume: &str, network: &str) -> HostConfig {
-    let Limits { memory, cpus, shm, pids } = spec.limits;
+    let Limits { memory, cpus, shm, pids, disk, .. } = spec.limits;
     let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-    let mut mounts = vec![agent_binary(volume), bind(&spec.run_dir.to_string_lossy(), RUN_DIR, false)];
+    let mut mounts = vec![agent_binary(volume)];
+    let mut port_bindings = None;
+    match &spec.agent {
+        AgentPlace::Shared { run_dir } => mounts.push(bind(&run_dir.to_string_lossy(), RUN_DIR, false)),
+        AgentPlace::Published { address, .. } => port_bindings = Some(published(address)),
+        AgentPlace::Nowhere => {}
+    }
     mounts.extend(spec.mounts.iter().map(site_mount));
     HostConfig {
         auto_remove: Some(true),
@@ -52,9 +60,21 @@ fn host_config(spec: &ContainerSpec, volume: &str, network: &str) -> HostConfig 
         shm_size: shm.map(signed),
         pids_limit: pids.map(signed),
         device_requests: device_requests(&spec.gpus),
+        storage_opt: disk.map(|bytes| HashMap::from([("size".to_owned(), bytes.to_string())])),
         mounts: Some(mounts),
+        port_bindings,
         ..Default::default()
     }
+}
+
+/// The agent's port, on this one address of the machine's.
+fn published(address: &SocketAddr) -> HashMap<String, Option<Vec<PortBinding>>> {
+    let (host_ip, host_port) = (Some(address.ip().to_string()), Some(address.port().to_string()));
+    HashMap::from([(agent_port(), Some(vec![PortBinding { host_ip, host_port }]))])
+}
+
+fn agent_port() -> String {
+    format!("{TLS_PORT}/tcp")
 }
 
 #[allow(clippy::cast_possible_truncation)] // checked configuration: at most some thousand processors

@@ -133,3 +133,52 @@ fn what_frees_first_is_said_when_all_is_taken() {
     view.machines.clear();
     assert!(said(&view).contains("There are no machines."));
 }
+
+#[test]
+fn a_full_cluster_offers_the_queue_and_a_turn_is_taken_with_enter() {
+    let mut model = model(full());
+    assert!(picture(&model, 80, 24).contains("w wait in line"));
+    assert_eq!(press(&mut model, Key::Char('w')), Some(Action::Join(Target::Any)));
+    assert_eq!(press(&mut model, Key::Enter), None, "it is nobody's turn");
+    update(&mut model, Event::Cluster(waiting()));
+    let shown = picture(&model, 80, 24);
+    assert!(shown.contains("You are number 2 in the queue") && shown.contains("14:05 UTC"), "{shown}");
+    assert_eq!(press(&mut model, Key::Enter), None, "nor now");
+    update(&mut model, Event::Cluster(turn()));
+    assert!(picture(&model, 80, 24).contains("It is your turn: gpu1/2 is held for you until 10:58 UTC"));
+    assert_eq!(press(&mut model, Key::Enter), Some(Action::Reserve(slot("gpu1/2"))));
+    update(&mut model, Event::Failed("It is gone.".into()));
+    assert!(picture(&model, 80, 24).contains("It is gone."));
+}
+
+#[test]
+fn the_queue_is_joined_for_the_machine_that_is_shown_and_left_with_one_key() {
+    let mut model = model(usual());
+    assert_eq!(press(&mut model, Key::Char('w')), None, "something is free");
+    press(&mut model, Key::Char('1'));
+    let gpu1 = Target::Machine("gpu1".parse().unwrap());
+    assert_eq!(press(&mut model, Key::Char('w')), Some(Action::Join(gpu1)));
+    update(&mut model, Event::Cluster(waiting()));
+    assert_eq!(press(&mut model, Key::Escape), None, "the place is kept");
+    assert!(picture(&model, 80, 24).contains("w your place"));
+    assert_eq!(press(&mut model, Key::Char('w')), None);
+    assert_eq!(press(&mut model, Key::Char('x')), Some(Action::Leave));
+    update(&mut model, Event::Cluster(full()));
+    assert!(picture(&model, 80, 24).contains("Choose a machine"));
+    press(&mut model, Key::Char('w'));
+    update(&mut model, Event::Failed("The queue takes nobody more.".into()));
+    assert!(picture(&model, 80, 24).contains("Choose a machine"));
+}
+
+#[test]
+fn a_slot_that_is_held_is_only_for_its_holder() {
+    let mut mine = model(turn());
+    press(&mut mine, Key::Escape);
+    press(&mut mine, Key::Enter);
+    assert_eq!(press(&mut mine, Key::Enter), Some(Action::Reserve(slot("gpu1/2"))));
+    let mut other = Model::new(turn(), &user("ada"), Lang::En);
+    press(&mut other, Key::Enter);
+    assert_eq!(press(&mut other, Key::Char('2')), None);
+    let shown = picture(&other, 80, 24);
+    assert!(shown.contains("It is linus's turn") && shown.contains("held for linus until 10:58"), "{shown}");
+}

@@ -52,6 +52,14 @@ fn progress() {
 }
 
 #[test]
+fn the_queue_and_a_turn() {
+    in_all_sizes_and_languages("queue", &waiting(), None, &[]);
+    in_all_sizes_and_languages("turn", &turn(), None, &[]);
+    let back = [Key::Escape, Key::Enter].map(Event::Key);
+    in_all_sizes_and_languages("turn-slots", &turn(), None, &back);
+}
+
+#[test]
 fn long_lists_scroll() {
     let mut model = model(cluster(vec![machine("gpu1", None, vec![SlotState::Free; 30])]));
     press(&mut model, Key::End);

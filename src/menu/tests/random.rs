@@ -14,6 +14,8 @@ fn a_state() -> impl Strategy<Value = SlotState> {
         1 => Just(taken("ada", "14:05")),
         1 => Just(SlotState::Starting { user: user("grace"), deadline: time("01:00") }),
         1 => Just(SlotState::Ending { user: user("a23456789-123456789-123456789-12") }),
+        1 => Just(SlotState::Held { user: user("linus"), until: time("11:00") }),
+        1 => Just(SlotState::Held { user: user("ada"), until: time("11:00") }),
         1 => Just(SlotState::Offline),
         1 => Just(SlotState::Draining),
     ]
@@ -29,8 +31,22 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    fn a_place()(me: bool, target: bool, place in 0..9usize, late: bool, held: bool) -> WaitingView {
+        WaitingView {
+            user: user(if me { "linus" } else { "ada" }),
+            target: target.then(|| "gpu1".to_owned()),
+            since: time("09:00"),
+            place,
+            estimate: late.then(|| time("18:00")),
+            held: held.then(|| HoldView { slot: slot("gpu1/1"), until: time("11:00") }),
+        }
+    }
+}
+
 fn a_cluster() -> impl Strategy<Value = ClusterView> {
-    vec(a_machine(), 0..15).prop_map(cluster)
+    (vec(a_machine(), 0..15), vec(a_place(), 0..4))
+        .prop_map(|(machines, queue)| ClusterView { queue, ..cluster(machines) })
 }
 
 fn an_event() -> impl Strategy<Value = Event> {
@@ -53,6 +69,8 @@ fn an_event() -> impl Strategy<Value = Event> {
         Key::Char('1'),
         Key::Char('3'),
         Key::Char('q'),
+        Key::Char('w'),
+        Key::Char('x'),
         Key::Char('é'),
     ];
     prop_oneof![
@@ -101,7 +119,12 @@ proptest! {
             let action = update(&mut model, event);
             if let Some(Action::Reserve(id)) = action {
                 let slots = before.cluster.machines.iter().flat_map(|machine| &machine.slots);
-                prop_assert!(slots.clone().any(|slot| slot.id == id && slot.state == SlotState::Free));
+                let mine = user("linus");
+                let held = before.cluster.waiting(&mine).and_then(|waiting| waiting.held.as_ref());
+                prop_assert!(
+                    slots.clone().any(|slot| slot.id == id && slot.state.is_for(&mine))
+                        || held.is_some_and(|hold| hold.slot == id)
+                );
             }
             bytes.extend(screen.draw(&model));
             prop_assert!(screen.draw(&model).is_empty());

@@ -3,6 +3,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::reservation::plan::SlotPlan;
+use crate::reservation::view::SlotState;
+
+mod line;
 
 fn plan(name: &str, slots: u16) -> MachinePlan {
     let name: MachineName = name.parse().unwrap();
@@ -56,6 +60,50 @@ fn the_freest_machine_is_chosen_and_reserving_twice_is_reserving_once() {
         get(&mut book, "ada", "gpu1"),
         Err(Refusal::HoldsAnother { slot: first.slot, deadline: at(100) })
     );
+    let nowhere = |place: &str| Err(Refusal::UnknownMachine(place.into()));
+    assert_eq!(get(&mut book, "ada", "gpu9"), nowhere("gpu9"), "what is not there is said first");
+}
+
+#[test]
+fn of_two_of_one_user_the_younger_goes_on() {
+    let found = |slot: &str| Reservation {
+        id: ReservationId::new(),
+        user: "ada".parse().unwrap(),
+        slot: slot.parse().unwrap(),
+        started: at(0),
+        deadline: at(100),
+        state: State::Active,
+    };
+    let (one, other) = (found("gpu1/1"), found("gpu2/1"));
+    let (old, young) = if one.id < other.id { (one, other) } else { (other, one) };
+    for order in [[&old, &young], [&young, &old]] {
+        let mut book = book(&[("gpu1", 1), ("gpu2", 1)]);
+        assert_eq!(book.adopt(order[0].clone()), Adopted::default());
+        assert_eq!(book.adopt(order[1].clone()), Adopted { displaced: None, rival: Some(old.clone()) });
+        assert_eq!(book.of(&old.user).unwrap().id, young.id);
+        assert_eq!(book.get(&old.id).unwrap().state, State::Ending(EndReason::Failed));
+        assert_eq!(book.adopt(young.clone()), Adopted::default(), "twice is once");
+    }
+}
+
+#[test]
+fn a_wall_clock_that_is_set_ends_nobody() {
+    let moment = |wall: i64, boot| Moment { wall: at(wall), boot: Duration::from_secs(boot) };
+    let mut book = book(&[("gpu1", 1)]);
+    assert_eq!(book.observe(moment(0, 50)), None);
+    let mine = new(get(&mut book, "ada", "").unwrap());
+    assert_eq!(book.observe(moment(10, 60)), None);
+    // Nine hours forward in a second, as a machine that finds its time server late.
+    assert_eq!(book.observe(moment(9 * 3600, 61)), Some(SignedDuration::from_secs(9 * 3600 - 11)));
+    assert!(book.due(at(9 * 3600)).is_empty());
+    assert_eq!(book.get(&mine.id).unwrap().left(at(9 * 3600)), Duration::from_secs(89));
+    // And back again: it lasts no longer either.
+    assert!(book.observe(moment(20, 70)).is_some());
+    assert_eq!(book.get(&mine.id).unwrap().deadline, at(100));
+    assert_eq!(book.due(at(100)).len(), 1);
+    // A machine that slept moves both clocks.
+    assert_eq!(book.observe(moment(5000, 5050)), None);
+    assert_eq!(book.due(at(5000)).len(), 1);
 }
 
 #[test]

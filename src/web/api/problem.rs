@@ -58,6 +58,8 @@ fn of(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::HoldsAnother { .. } => (StatusCode::CONFLICT, "holds-another"),
         Refusal::Taken { .. } => (StatusCode::CONFLICT, "taken"),
         Refusal::Full { .. } => (StatusCode::CONFLICT, "full"),
+        Refusal::Held { .. } => (StatusCode::CONFLICT, "held"),
+        Refusal::GpusMissing { .. } => (StatusCode::SERVICE_UNAVAILABLE, "gpus-missing"),
         Refusal::Draining(_) => (StatusCode::CONFLICT, "draining"),
         Refusal::Cancelled => (StatusCode::CONFLICT, "cancelled"),
         Refusal::UnknownMachine(_) | Refusal::UnknownSlot(_) => (StatusCode::NOT_FOUND, "unknown-target"),

@@ -1,0 +1,305 @@
+//! One conversation over TLS, its data in lanes: the gateway's half of `agent::lanes`.
+//!
+//! No task stands between: whoever polls a lane moves what there is to move, for the others as well, and they are woken.
+//! The connection closes when the last lane is dropped.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker, ready};
+
+use bytes::{Buf, BufMut, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, BufReader, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use crate::agent::lanes::{self, LANES, MAIN, MOST, Parser, Piece, WINDOW};
+
+/// Over the wire, read in large pieces: the TLS machine by itself asks for 4 KiB at a time.
+pub(super) type Wire = TlsStream<BufReader<TcpStream>>;
+
+/// What waits in one lane before nothing more is read for the others. An agent that fills a lane that nobody
+/// reads stalls its own conversation only.
+const MOST_WAITING: usize = 4 * MOST;
+/// An agent that grants more than this has lost count.
+const MOST_CREDIT: usize = 16 * WINDOW;
+
+/// Readers are the lower bits, writers the upper ones.
+const EVERYBODY: u8 = (1 << (2 * LANES)) - 1;
+
+/// Who writes on lane 1.
+const WRITER: u8 = 1 << (LANES + MAIN as usize);
+
+/// One lane of a conversation, both ways. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Lane {
+    link: Arc<Link>,
+    number: u8,
+}
+
+#[derive(Debug)]
+struct Link {
+    /// Held for moments, never across an await.
+    state: Mutex<State>,
+    waiting: Arc<Waiting>,
+}
+
+#[derive(Debug)]
+struct State {
+    wire: Wire,
+    parser: Parser,
+    incoming: BytesMut,
+    lanes: [Inbound; LANES],
+    outgoing: BytesMut,
+    is_flushed: bool,
+    said_end: [bool; LANES],
+    credit: usize,
+    /// Nobody takes lane 1 any more.
+    is_stopped: bool,
+    /// The agent has closed, or broke the protocol.
+    is_over: bool,
+}
+
+#[derive(Debug, Default)]
+struct Inbound {
+    bytes: BytesMut,
+    has_ended: bool,
+}
+
+/// Who waits, for whatever it is: the connection itself knows only one waker for each direction.
+#[derive(Debug, Default)]
+struct Waiting([Mutex<Option<Waker>>; 2 * LANES]);
+
+impl Waiting {
+    /// Each lane has a reader and a writer.
+    fn note(&self, place: usize, context: &Context<'_>) {
+        let Some(place) = self.0.get(place) else { return };
+        let mut waker = place.lock().unwrap_or_else(PoisonError::into_inner);
+        if waker.as_ref().is_none_or(|waker| !waker.will_wake(context.waker())) {
+            *waker = Some(context.waker().clone());
+        }
+    }
+
+    /// Those whose bits are set.
+    fn wake_some(&self, places: u8) {
+        for (number, place) in self.0.iter().enumerate() {
+            if places & (1 << number) != 0 {
+                let waker = place.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+        }
+    }
+}
+
+impl Wake for Waiting {
+    fn wake(self: Arc<Self>) {
+        self.wake_some(EVERYBODY);
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.wake_some(EVERYBODY);
+    }
+}
+
+/// All lanes of a conversation.
+pub(super) fn lanes(wire: Wire) -> [Lane; LANES] {
+    let state = State {
+        wire,
+        parser: Parser::default(),
+        incoming: BytesMut::new(),
+        lanes: Default::default(),
+        outgoing: BytesMut::new(),
+        is_flushed: true,
+        said_end: [false; LANES],
+        credit: WINDOW,
+        is_stopped: false,
+        is_over: false,
+    };
+    let link = Arc::new(Link { state: Mutex::new(state), waiting: Arc::default() });
+    [0, 1, 2].map(|number| Lane { link: link.clone(), number })
+}
+
+impl Lane {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.link.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_reader(&self, context: &Context<'_>) {
+        self.link.waiting.note(usize::from(self.number), context);
+    }
+
+    fn note_writer(&self, context: &Context<'_>) {
+        self.link.waiting.note(LANES + usize::from(self.number), context);
+    }
+
+    fn shared_waker(&self) -> Waker {
+        Waker::from(self.link.waiting.clone())
+    }
+}
+
+impl State {
+    /// Takes what has come, for whichever lane. Ready with who has something to look at.
+    fn receive(&mut self, context: &mut Context<'_>) -> Poll<u8> {
+        if self.is_over {
+            return Poll::Ready(EVERYBODY);
+        }
+        if self.lanes.iter().any(|lane| lane.bytes.len() >= MOST_WAITING) {
+            return Poll::Pending;
+        }
+        self.incoming.clear();
+        self.incoming.reserve(MOST);
+        let read = std::pin::pin!(self.wire.read_buf(&mut self.incoming)).poll(context);
+        if !matches!(ready!(read), Ok(1..)) {
+            self.is_over = true;
+            return Poll::Ready(EVERYBODY);
+        }
+        Poll::Ready(self.sort().unwrap_or_else(|| {
+            self.is_over = true;
+            EVERYBODY
+        }))
+    }
+
+    /// Into the lanes. `None` when the agent breaks the protocol.
+    fn sort(&mut self) -> Option<u8> {
+        let mut heard = 0;
+        let mut input = self.incoming.as_ref();
+        while let Some(piece) = self.parser.next(&mut input).ok()? {
+            match piece {
+                Piece::Data(number, data) => {
+                    let lane = self.lanes.get_mut(usize::from(number)).filter(|lane| !lane.has_ended)?;
+                    lane.bytes.extend_from_slice(data);
+                    heard |= 1 << number;
+                }
+                Piece::End(number) => {
+                    self.lanes.get_mut(usize::from(number))?.has_ended = true;
+                    heard |= 1 << number;
+                }
+                Piece::Credit(more) => {
+                    self.credit = (self.credit + more).min(MOST_CREDIT);
+                    heard |= WRITER;
+                }
+                Piece::Stop => {
+                    self.is_stopped = true;
+                    heard |= WRITER;
+                }
+            }
+        }
+        Some(heard)
+    }
+
+    /// Sends what is left to send.
+    fn send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let sent = self.try_send(context);
+        if let Poll::Ready(Err(_)) = &sent {
+            self.is_over = true;
+        }
+        sent
+    }
+
+    fn try_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.outgoing.is_empty() {
+            match ready!(Pin::new(&mut self.wire).poll_write(context, &self.outgoing))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                sent => self.outgoing.advance(sent),
+            }
+        }
+        if !self.is_flushed {
+            ready!(Pin::new(&mut self.wire).poll_flush(context))?;
+            self.is_flushed = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Lane {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let waker = self.shared_waker();
+        self.note_reader(context);
+        let mut state = self.state();
+        let shared = &mut Context::from_waker(&waker);
+        // What others have left to send goes on its way, too: they may have nothing more to say.
+        let _ = state.send(shared);
+        loop {
+            let Some(lane) = state.lanes.get_mut(usize::from(self.number)) else {
+                return Poll::Ready(Ok(()));
+            };
+            if !lane.bytes.is_empty() {
+                let was_full = lane.bytes.len() >= MOST_WAITING;
+                let length = lane.bytes.len().min(buffer.remaining());
+                buffer.put_slice(lane.bytes.get(..length).unwrap_or_default());
+                lane.bytes.advance(length);
+                drop(state);
+                if was_full {
+                    self.link.waiting.wake_some(EVERYBODY);
+                }
+                return Poll::Ready(Ok(()));
+            }
+            if lane.has_ended || state.is_over {
+                return Poll::Ready(Ok(()));
+            }
+            let heard = ready!(state.receive(shared));
+            self.link.waiting.wake_some(heard & !(1 << self.number));
+        }
+    }
+}
+
+impl AsyncWrite for Lane {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let waker = self.shared_waker();
+        self.note_writer(context);
+        let mut state = self.state();
+        let shared = &mut Context::from_waker(&waker);
+        ready!(state.send(shared))?;
+        let on_credit = self.number == MAIN;
+        while on_credit && state.credit == 0 && !state.is_stopped && !state.is_over {
+            let heard = ready!(state.receive(shared));
+            self.link.waiting.wake_some(heard & !WRITER);
+        }
+        if state.is_over || (on_credit && state.is_stopped) {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let most = if on_credit { state.credit.min(MOST) } else { MOST };
+        let now = bytes.get(..most).unwrap_or(bytes);
+        if now.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        if on_credit {
+            state.credit -= now.len();
+        }
+        state.outgoing.reserve(lanes::HEAD + now.len());
+        state.outgoing.put_slice(&lanes::data(self.number, now.len()));
+        state.outgoing.put_slice(now);
+        state.is_flushed = false;
+        // What does not leave at once leaves when there is room: somebody always polls.
+        match state.send(shared) {
+            Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(now.len())),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let waker = self.shared_waker();
+        self.note_writer(context);
+        self.state().send(&mut Context::from_waker(&waker))
+    }
+
+    /// The lane's end: half-close of a connection, end of file on a pipe.
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let waker = self.shared_waker();
+        self.note_writer(context);
+        let mut state = self.state();
+        let shared = &mut Context::from_waker(&waker);
+        let said = state.said_end.get_mut(usize::from(self.number)).map(|said| std::mem::replace(said, true));
+        if !state.is_over && said == Some(false) {
+            state.outgoing.put_slice(&lanes::data(self.number, 0));
+            state.is_flushed = false;
+        }
+        state.send(shared)
+    }
+}

@@ -1,0 +1,96 @@
+//! To an agent on another machine: TLS 1.3 to its published port, both sides known by their keys.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::frames::read_frame;
+use super::lane::{Lane, lanes};
+use super::{BridgeError, ControlSender, Conversation, ExitWatch, Process, Stdio, Stream};
+use crate::agent::lanes::MOST;
+use crate::agent::pins;
+use crate::agent::protocol::{MAX_FRAME, MAX_REQUEST, PREAMBLE, Reply, Request, encode};
+
+/// To connect and to shake hands; on a network that is cut nothing answers.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// Where an agent is published, and the keys of its reservation.
+#[derive(Debug, Clone)]
+pub struct TlsAgent {
+    /// On the machine's own network address.
+    pub address: SocketAddr,
+    /// Ours and the agent's.
+    pub keys: Arc<ClientConfig>,
+}
+
+/// The keys follow from the reservation, whose agent is the only one at an address.
+impl PartialEq for TlsAgent {
+    fn eq(&self, other: &Self) -> bool {
+        self.address == other.address && Arc::ptr_eq(&self.keys, &other.keys)
+    }
+}
+
+impl Eq for TlsAgent {}
+
+/// One conversation with an agent, before it is known what it becomes.
+pub(super) struct TlsLink {
+    talk: Lane,
+    main: Lane,
+    errors: Lane,
+}
+
+impl TlsLink {
+    pub(super) async fn connect(agent: &TlsAgent) -> Result<Self, BridgeError> {
+        let connect = async {
+            let stream = TcpStream::connect(agent.address).await?;
+            stream.set_nodelay(true)?;
+            pins::keep_alive(&stream)?;
+            let name = ServerName::from(agent.address.ip());
+            let stream = BufReader::with_capacity(MOST, stream);
+            TlsConnector::from(agent.keys.clone()).connect(name, stream).await
+        };
+        let limit = timeout(CONNECT_LIMIT, connect).await;
+        let wire = limit.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let [talk, main, errors] = lanes(wire.map_err(BridgeError::Unreachable)?);
+        Ok(Self { talk, main, errors })
+    }
+
+    pub(super) async fn request(&mut self, request: &Request) -> Result<Reply, BridgeError> {
+        let mut message = PREAMBLE.to_vec();
+        message.extend(encode(request, MAX_REQUEST)?);
+        self.talk.write_all(&message).await.map_err(BridgeError::Unreachable)?;
+        self.talk.flush().await.map_err(BridgeError::Unreachable)?;
+        Ok(read_frame(&mut self.talk, MAX_FRAME).await?)
+    }
+
+    pub(super) fn into_process(self, on_pty: bool) -> Process {
+        let (events, control) = Conversation::lane(self.talk);
+        let stdio = if on_pty {
+            Stdio::Pty(Stream::Lane(self.main))
+        } else {
+            let (stdin, stdout) = (self.main.clone(), self.main);
+            Stdio::Pipes {
+                stdin: Stream::Lane(stdin),
+                stdout: Stream::Lane(stdout),
+                stderr: Stream::Lane(self.errors),
+            }
+        };
+        Process { stdio, exit: ExitWatch(events), control: ControlSender(control) }
+    }
+
+    pub(super) fn into_connection(self) -> Stream {
+        Stream::Lane(self.main)
+    }
+
+    pub(super) fn into_halves(self) -> (Conversation, Conversation) {
+        Conversation::lane(self.talk)
+    }
+}

@@ -1,0 +1,41 @@
+//! What `status` says where a reservation in which nothing happens is ended.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::bridge;
+use crate::reservation::{Reservation, State};
+use crate::text::door::Door;
+use crate::text::{Lang, Say};
+use crate::workspace::Workspaces;
+
+/// A container that does not answer at once must not hold the status up.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+
+/// For how long nothing has happened, and what is left. `None`: it does not matter here, or is not known.
+async fn state(workspaces: &Workspaces, reservation: &Reservation) -> Option<(Duration, Duration)> {
+    if reservation.state != State::Active || workspaces.config().reservation.idle.is_none() {
+        return None;
+    }
+    let container = workspaces.container(reservation.clone());
+    let (quiet, limit) = timeout(ANSWER_LIMIT, bridge::idle(&container.agent)).await.ok()?.ok()?;
+    (!limit.is_zero()).then(|| (quiet, limit.saturating_sub(quiet)))
+}
+
+/// For people, from the first warning on.
+pub(super) async fn line(workspaces: &Workspaces, reservation: &Reservation, lang: Lang) -> Option<String> {
+    let (quiet, left) = state(workspaces, reservation).await?;
+    let first = workspaces.config().reservation.warnings.first().copied().unwrap_or_default();
+    (left <= first).then(|| Door::Idle { quiet, left }.say(lang))
+}
+
+/// For programs: always.
+pub(super) async fn add_facts(workspaces: &Workspaces, reservation: &Reservation, mut facts: Value) -> Value {
+    let state = state(workspaces, reservation).await;
+    let state =
+        state.map(|(quiet, left)| json!({ "seconds": quiet.as_secs(), "seconds_left": left.as_secs() }));
+    super::add_fact(&mut facts, "idle", state.unwrap_or_default());
+    facts
+}

@@ -1,0 +1,296 @@
+//! What containers use and may use, in words.
+
+use super::{Lang, Say, printable};
+use crate::agent::usage::alarm::Alarm;
+use crate::agent::usage::report::{Amount, Budget, Gpu, GpuProcess, Gpus, Store, StoreState, Usage};
+use crate::config::Limits;
+
+/// A quantity as people read it: `8 GiB`, `11.5 GiB`, `512 MiB`.
+#[must_use]
+pub fn bytes(count: u64, lang: Lang) -> String {
+    const UNITS: [(u64, &str, &str); 4] =
+        [(1 << 40, "TiB", "Tio"), (1 << 30, "GiB", "Gio"), (1 << 20, "MiB", "Mio"), (1 << 10, "KiB", "Kio")];
+    let Some((size, en, fr)) = UNITS.into_iter().find(|(size, ..)| count >= *size) else {
+        return lang.pick(format!("{count} B"), format!("{count} o"));
+    };
+    let tenths = u128::from(count) * 10 / u128::from(size);
+    let (whole, tenth) = (tenths / 10, tenths % 10);
+    match (tenth, whole) {
+        (0, _) | (_, 100..) => format!("{whole} {}", lang.pick(en, fr)),
+        _ => lang.pick(format!("{whole}.{tenth} {en}"), format!("{whole},{tenth} {fr}")),
+    }
+}
+
+/// Something that somebody must be told, on their terminals.
+pub(super) fn alarm(alarm: &Alarm, lang: Lang) -> String {
+    let size = |count| bytes(count, lang);
+    match alarm {
+        Alarm::OutOfMemory { kills, limit } => {
+            let limit_en = limit.map_or_else(|| "the memory limit".into(), |l| format!("the memory limit of {}", size(l)));
+            let limit_fr = limit.map_or_else(|| "la limite de mémoire".into(), |l| format!("la limite de mémoire de {}", size(l)));
+            match kills {
+                1 => lang.pick(
+                    format!("a process was killed: over {limit_en}"),
+                    format!("un processus a été tué : au-delà de {limit_fr}"),
+                ),
+                kills => lang.pick(
+                    format!("{kills} processes were killed: over {limit_en}"),
+                    format!("{kills} processus ont été tués : au-delà de {limit_fr}"),
+                ),
+            }
+        }
+        Alarm::TooManyProcesses { limit } => {
+            let limit = limit.map(|limit| format!(" ({limit})")).unwrap_or_default();
+            lang.pick(
+                format!("a process could not be started: the limit of processes is reached{limit}"),
+                format!("un processus n'a pas pu démarrer : la limite du nombre de processus est atteinte{limit}"),
+            )
+        }
+        Alarm::StoreFull { target, percent } => {
+            let target = printable(target);
+            lang.pick(
+                format!("{target} is full ({percent} %): nothing more can be saved there. Delete what you no longer need"),
+                format!("{target} est plein ({percent} %) : plus rien ne peut y être enregistré. Supprimez ce qui ne sert plus"),
+            )
+        }
+        Alarm::StoreSilent { target } => {
+            let target = printable(target);
+            lang.pick(
+                format!("{target} does not answer: programs that use it wait. Work in your home meanwhile"),
+                format!("{target} ne répond pas : les programmes qui l'utilisent attendent. Travaillez dans votre dossier en attendant"),
+            )
+        }
+        Alarm::OverBudget { used, budget } => {
+            let (used, budget) = (size(*used), size(*budget));
+            lang.pick(
+                format!("your programs use {used} of GPU memory; the share of this slot is {budget}. Please reduce batch sizes: others work on this GPU"),
+                format!("vos programmes utilisent {used} de mémoire GPU ; la part de cette place est de {budget}. Merci de réduire la taille des lots : d'autres travaillent sur ce GPU"),
+            )
+        }
+        Alarm::GpusLost { wanted, found } => lang.pick(
+            format!("{found} of {wanted} GPUs answer. Save your work; your administrator can see it too"),
+            format!("{found} GPU sur {wanted} répondent. Enregistrez votre travail ; l'administrateur le voit aussi"),
+        ),
+    }
+}
+
+/// What a slot may use; one line. Empty where nothing is limited.
+#[derive(Debug)]
+pub struct Limited<'a>(pub &'a Limits);
+
+impl Say for Limited<'_> {
+    fn say(&self, lang: Lang) -> String {
+        let Limits { memory, cpus, shm, pids, disk, gpu_memory } = self.0;
+        let size = |count: &Option<u64>, en: &str, fr: &str| {
+            count.map(|count| format!("{} {}", lang.pick(en, fr), bytes(count, lang)))
+        };
+        let parts = [
+            size(memory, "memory", "mémoire"),
+            cpus.map(|cpus| lang.pick(format!("{cpus} processors"), format!("{cpus} processeurs"))),
+            size(gpu_memory, "GPU memory", "mémoire GPU"),
+            size(shm, "/dev/shm", "/dev/shm"),
+            size(disk, "own disk", "disque propre"),
+            pids.map(|pids| lang.pick(format!("{pids} processes"), format!("{pids} processus"))),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        if parts.is_empty() {
+            return String::new();
+        }
+        let parts = parts.join(" · ");
+        lang.pick(format!("limits: {parts}"), format!("limites : {parts}"))
+    }
+}
+
+/// What a container uses, line by line; with its processes for those whose they are.
+#[must_use]
+pub fn lines(usage: &Usage, with_processes: bool, lang: Lang) -> Vec<String> {
+    let mut lines = vec![own(usage, lang)];
+    lines.extend(gpus(&usage.gpus, with_processes, lang));
+    lines.extend(usage.budget.as_ref().and_then(|share| budget(share, lang)));
+    lines.extend(usage.stores.iter().map(|place| store(place, lang)));
+    if usage.oom_kills > 0 {
+        let kills = usage.oom_kills;
+        lines.push(lang.pick(
+            format!("killed because memory was over: {kills} so far"),
+            format!("tués par manque de mémoire : {kills} jusqu'ici"),
+        ));
+    }
+    lines.retain(|line| !line.is_empty());
+    lines
+}
+
+fn amount(amount: Amount, show: impl Fn(u64) -> String, lang: Lang) -> String {
+    let used = show(amount.used);
+    match amount.limit.map(show) {
+        Some(limit) => lang.pick(format!("{used} of {limit}"), format!("{used} sur {limit}")),
+        None => used,
+    }
+}
+
+fn own(usage: &Usage, lang: Lang) -> String {
+    let memory = usage.memory.map(|memory| {
+        let memory = amount(memory, |count| bytes(count, lang), lang);
+        lang.pick(format!("memory {memory}"), format!("mémoire {memory}"))
+    });
+    let processors = usage
+        .processors_percent
+        .map(|percent| lang.pick(format!("processors {percent} %"), format!("processeurs {percent} %")));
+    let processes = usage.processes.map(|processes| {
+        let processes = amount(processes, |count| count.to_string(), lang);
+        lang.pick(format!("processes {processes}"), format!("processus {processes}"))
+    });
+    let load = usage.load_hundredths.map(|load| {
+        let (whole, part) = (load / 100, load % 100);
+        lang.pick(
+            format!("load of the machine {whole}.{part:02}"),
+            format!("charge de la machine {whole},{part:02}"),
+        )
+    });
+    [memory, processors, processes, load].into_iter().flatten().collect::<Vec<_>>().join(" · ")
+}
+
+fn gpus(gpus: &Gpus, with_processes: bool, lang: Lang) -> Vec<String> {
+    match gpus {
+        Gpus::Listed { gpus, processes } => {
+            let mut lines: Vec<String> = gpus.iter().map(|one| gpu(one, lang)).collect();
+            if with_processes {
+                lines.extend(processes.iter().map(|one| process(one, lang)));
+            }
+            lines
+        }
+        other => trouble(other, lang).into_iter().collect(),
+    }
+}
+
+/// Why nothing is known of GPUs that should be there.
+#[must_use]
+pub fn trouble(gpus: &Gpus, lang: Lang) -> Option<String> {
+    match gpus {
+        Gpus::Unknown | Gpus::None | Gpus::Listed { .. } => None,
+        Gpus::Missing => Some(lang.pick(
+            "GPU: there is no nvidia-smi in the container".into(),
+            "GPU : pas de nvidia-smi dans le conteneur".into(),
+        )),
+        Gpus::Silent { seconds } => Some(lang.pick(
+            format!("GPU: nvidia-smi has not answered for {seconds} s"),
+            format!("GPU : nvidia-smi ne répond pas depuis {seconds} s"),
+        )),
+        Gpus::Failed { why } => {
+            let why = printable(why);
+            Some(lang.pick(format!("GPU: {why}"), format!("GPU : {why}")))
+        }
+    }
+}
+
+fn gpu(gpu: &Gpu, lang: Lang) -> String {
+    let mut parts = vec![format!("GPU {} {}", gpu.index, printable(&gpu.name))];
+    if let Some(used) = gpu.memory_used {
+        let memory = amount(Amount { used, limit: gpu.memory_total }, |count| bytes(count, lang), lang);
+        parts.push(lang.pick(format!("memory {memory}"), format!("mémoire {memory}")));
+    }
+    if let Some(busy) = gpu.busy_percent {
+        parts.push(lang.pick(format!("busy {busy} %"), format!("occupé à {busy} %")));
+    }
+    parts.extend(gpu.celsius.map(|celsius| format!("{celsius} °C")));
+    parts.join(" · ")
+}
+
+fn process(process: &GpuProcess, lang: Lang) -> String {
+    let memory = process.memory.map(|memory| format!(" · {}", bytes(memory, lang))).unwrap_or_default();
+    format!("  {} {}{memory}", process.pid, printable(&process.command))
+}
+
+fn budget(budget: &Budget, lang: Lang) -> Option<String> {
+    let of =
+        amount(Amount { used: budget.used?, limit: Some(budget.bytes) }, |count| bytes(count, lang), lang);
+    let over = if budget.is_over() { lang.pick(": over it", " : dépassée") } else { "" };
+    Some(lang.pick(format!("share of GPU memory: {of}{over}"), format!("part de mémoire GPU : {of}{over}")))
+}
+
+fn store(store: &Store, lang: Lang) -> String {
+    let target = printable(&store.target);
+    match &store.state {
+        StoreState::Space { used, total } => {
+            let of = amount(Amount { used: *used, limit: Some(*total) }, |count| bytes(count, lang), lang);
+            let percent = store.state.percent().unwrap_or_default();
+            let full = if percent >= 99 { lang.pick(": full", " : plein") } else { "" };
+            lang.pick(
+                format!("{target}: {of} ({percent} %){full}"),
+                format!("{target} : {of} ({percent} %){full}"),
+            )
+        }
+        StoreState::Silent { seconds } => lang.pick(
+            format!("{target}: has not answered for {seconds} s"),
+            format!("{target} : ne répond pas depuis {seconds} s"),
+        ),
+        StoreState::Failed { why } => {
+            let why = printable(why);
+            lang.pick(format!("{target}: {why}"), format!("{target} : {why}"))
+        }
+    }
+}
+
+/// A few words for a list: GPU memory and how busy, or what is wrong. Empty where there is nothing to say.
+#[must_use]
+pub fn brief(usage: &Usage, lang: Lang) -> String {
+    let mut parts = Vec::new();
+    if let Gpus::Listed { gpus, .. } = &usage.gpus {
+        let used: u64 = gpus.iter().filter_map(|gpu| gpu.memory_used).sum();
+        let total: u64 = gpus.iter().filter_map(|gpu| gpu.memory_total).sum();
+        if total > 0 {
+            parts.push(format!(
+                "GPU {}",
+                amount(Amount { used, limit: Some(total) }, |c| bytes(c, lang), lang)
+            ));
+        }
+        if let Some(busy) = gpus.iter().filter_map(|gpu| gpu.busy_percent).max() {
+            parts.push(format!("{busy} %"));
+        }
+    }
+    parts.extend(trouble(&usage.gpus, lang));
+    if usage.budget.is_some_and(|budget| budget.is_over()) {
+        parts.push(lang.pick("over its GPU share", "au-delà de sa part de GPU").into());
+    }
+    let silent_or_full = |store: &&Store| store.state.percent().is_none_or(|percent| percent >= 99);
+    parts.extend(usage.stores.iter().filter(silent_or_full).map(|place| store(place, lang)));
+    parts.join(" · ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_read_well() {
+        let read = |count| bytes(count, Lang::En);
+        assert_eq!(read(8 << 30), "8 GiB");
+        assert_eq!(read((11 << 30) + (1 << 29)), "11.5 GiB");
+        assert_eq!(read(999), "999 B");
+        assert_eq!(bytes(1536, Lang::Fr), "1,5 Kio");
+    }
+
+    #[test]
+    fn limits_are_one_line_and_none_is_no_line() {
+        let limits = Limits { memory: Some(8 << 30), pids: Some(64), ..Limits::default() };
+        assert_eq!(Limited(&limits).say(Lang::En), "limits: memory 8 GiB · 64 processes");
+        assert_eq!(Limited(&Limits::default()).say(Lang::En), "");
+    }
+
+    #[test]
+    fn killed_for_memory_says_so() {
+        let killed = Alarm::OutOfMemory { kills: 1, limit: Some(8 << 30) };
+        assert_eq!(alarm(&killed, Lang::En), "a process was killed: over the memory limit of 8 GiB");
+        assert_eq!(
+            alarm(&killed, Lang::Fr),
+            "un processus a été tué : au-delà de la limite de mémoire de 8 Gio"
+        );
+    }
+
+    #[test]
+    fn nothing_from_a_container_paints_on_the_screen() {
+        let gpus = Gpus::Failed { why: "\x1b[2J".into() };
+        let usage = Usage { gpus, ..Usage::default() };
+        assert!(lines(&usage, true, Lang::En).iter().all(|line| !line.contains('\x1b')));
+        assert!(!brief(&usage, Lang::Fr).contains('\x1b'));
+    }
+}

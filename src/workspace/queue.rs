@@ -1,0 +1,74 @@
+//! The queue made real: joined, left, kept in step with what is free, and written down.
+
+use std::sync::PoisonError;
+
+use super::{Inner, Workspaces, clock};
+use crate::auth::Identity;
+use crate::error_chain::in_full;
+use crate::handover::Waits;
+use crate::reservation::{Book, Refusal, Target, UserName};
+
+impl Workspaces {
+    /// A place in the queue. Where something is free it is held for them at once.
+    ///
+    /// # Errors
+    /// [`Refusal::HoldsAnother`], unknown places, [`Refusal::CharterNotAccepted`], [`Refusal::ShuttingDown`]
+    pub fn join_queue(&self, who: &Identity, target: &Target) -> Result<(), Refusal> {
+        self.check_charter(who.user())?;
+        let (inner, now) = (&self.inner, clock::moment());
+        let joined = inner.roles.as_owner(|| {
+            if inner.stopping.is_cancelled() {
+                return Err(Refusal::ShuttingDown);
+            }
+            inner.desk.change(|book| {
+                book.observe(now);
+                book.join(who.user(), target, now.wall)
+            })
+        });
+        joined.unwrap_or_else(|_| {
+            inner.queue_there(Waits::Joins { who: Box::new(who.clone()), target: target.clone() });
+            Ok(())
+        })
+    }
+
+    /// Gives up a place in the queue, and what was held.
+    ///
+    /// # Errors
+    /// [`Refusal::NotQueued`]
+    pub fn leave_queue(&self, user: &UserName) -> Result<(), Refusal> {
+        let leave = || self.inner.desk.change(|book| book.leave(user, clock::moment().wall));
+        self.inner.roles.as_owner(leave).unwrap_or_else(|_| {
+            self.inner.queue_there(Waits::Leaves { user: user.clone() });
+            Ok(())
+        })
+    }
+
+    /// Writes the queue down, so that it survives a restart. What cannot be written now is written later.
+    pub async fn save_queue(&self) {
+        self.inner.save_queue().await;
+    }
+}
+
+impl Inner {
+    /// Whose turn is it? And whose turn is over?
+    pub(super) fn settle_queue(&self) {
+        self.desk.change_if(|book| book.settle(clock::moment().wall));
+    }
+
+    /// The owner's alone: a gateway that was replaced has a copy only.
+    pub(super) async fn save_queue(&self) {
+        if self.roles.as_owner(|| ()).is_err() {
+            return;
+        }
+        let revision = self.desk.read(|book| book.queue().revision());
+        if *self.saved_queue.lock().unwrap_or_else(PoisonError::into_inner) == Some(revision) {
+            return;
+        }
+        let desk = self.desk.clone();
+        let newest = move || desk.read(|book: &Book| book.queue().clone());
+        match self.ledger.run(move |l| l.save_queue(newest)).await {
+            Ok(saved) => *self.saved_queue.lock().unwrap_or_else(PoisonError::into_inner) = Some(saved),
+            Err(e) => tracing::error!("the queue is not in the ledger yet: {}", in_full(&e)),
+        }
+    }
+}
