@@ -52,7 +52,8 @@ fn a_student_reserves_works_and_releases() {
         (site.cluster.status("ada")["reservation"]["jupyter"]["state"] == "running").then_some(())
     });
     site.open(&mut browser, "/reservation");
-    let opened = browser.ask(&json!({ "command": "pressForTab", "words": "Open on JupyterLab" }));
+    let opened = browser
+        .ask(&json!({ "command": "pressForTab", "words": "Open on JupyterLab", "until": site.jupyter }));
     assert!(opened["url"].as_str().unwrap().starts_with(&site.jupyter), "{opened}");
     let ran = browser.ask(&json!({ "command": "cell", "code": "import os; print(6 * 7, os.getcwd())" }));
     assert_eq!(ran["output"], "42 /home/ada");

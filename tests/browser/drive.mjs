@@ -116,12 +116,12 @@ const commands = {
   },
 
   // What its button opens in a new tab, which is the page from now on.
-  async pressForTab({ words }) {
+  async pressForTab({ words, until }) {
     const opening = page.context().waitForEvent('page');
     await page.getByRole('button', { name: words, exact: true }).click();
     page = await opening;
     page.setDefaultTimeout(LIMIT);
-    await page.waitForLoadState('domcontentloaded');
+    await page.waitForURL((url) => url.href.startsWith(until));
     return { url: page.url() };
   },
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
+use maud::html;
 use tokio::time::Instant;
 
 mod carry;
@@ -22,7 +23,7 @@ pub(super) use tickets::Tickets;
 use super::guard::{host, is_ours};
 use super::layout;
 use super::session::{Secret, Session};
-use super::visitor::{Posted, cookie, language};
+use super::visitor::{Posted, Visitor, cookie, language};
 use super::{Ends, Site};
 use crate::audit::Event;
 use crate::reservation::{MachineName, Reservation, State};
@@ -150,10 +151,21 @@ pub(super) async fn open(form: Posted) -> Result<axum::response::Response, axum:
                 target: "JupyterLab".to_owned(),
             });
             let to = format!("{place}{TICKET_PATH}{}", ticket.reveal());
-            Ok(visitor.go(&to))
+            Ok(onward(&visitor, &to))
         }
         _ => Err(layout::refusal(&visitor, StatusCode::NOT_FOUND, Page::NotFound)),
     }
+}
+
+/// Not a redirect: browsers hold the policy's `form-action` against where a form ends up, and that is another origin.
+fn onward(visitor: &Visitor, to: &str) -> axum::response::Response {
+    let words = visitor.say(Page::OpenJupyter);
+    let main = html! { h1 { (words) } p { a href=(to) { (words) } } };
+    let mut answer = layout::show(visitor, &words, &main);
+    if let Ok(refresh) = format!("0; url={to}").parse() {
+        answer.headers_mut().insert(header::REFRESH, refresh);
+    }
+    answer
 }
 
 fn pass(mine: &Reservation, session: &Session) -> Pass {
