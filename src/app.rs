@@ -94,7 +94,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
         config.machines.iter().map(|machine| (machine.name.clone(), engine(machine, &agent))).collect();
     let workspaces =
         Workspaces::open(config.clone(), ledger.clone(), engines, charter.clone(), audit.clone())?;
-    let door = FrontDoor::new(workspaces, auth, charter, audit.clone(), ledger);
+    let door = FrontDoor::new(workspaces, auth, charter, audit.clone(), ledger).until(stopping.clone());
     let mut inheritance = Inheritance::ask(&config.store.runtime).await?;
     let mut listeners = Listeners::bind(config.clone(), door.clone(), inheritance.as_mut())?;
     let mut page = Web::open(&config, door.clone(), inheritance.as_mut())?;
@@ -171,7 +171,7 @@ impl Owner {
                             return elder.serve_out().await;
                         }
                         Err(owner) => {
-                            self = owner;
+                            self = *owner;
                             continue;
                         }
                     },
@@ -185,11 +185,11 @@ impl Owner {
     }
 
     /// Either the other is the owner, or nothing has changed.
-    async fn hand_over(mut self, mut bequest: Bequest) -> Result<Elder, Self> {
+    async fn hand_over(mut self, mut bequest: Bequest) -> Result<Elder, Box<Self>> {
         tracing::info!(pid = bequest.pid, "a new gateway wants to take over");
         if let Err(e) = bequest.offer([self.listeners.places(), self.page.places()].concat()).await {
             tracing::warn!("it does not: {}", in_full(&e));
-            return Err(self);
+            return Err(Box::new(self));
         }
         self.listeners.pause().await;
         self.page.pause().await;
@@ -213,7 +213,7 @@ impl Owner {
                 self.office = Office::open(&self.door);
                 self.listeners.accept();
                 self.page.accept();
-                Err(self)
+                Err(Box::new(self))
             }
         }
     }

@@ -24,6 +24,7 @@ pub mod error_chain;
 pub mod firewall;
 pub mod frontdoor;
 pub mod handover;
+pub mod languages;
 pub mod menu;
 pub mod reservation;
 pub mod ssh;

@@ -82,14 +82,15 @@ fn everything_that_is_wrong_is_found_at_once() {
         "[[mount]]\ntarget = \"/gone\"\nsource = \"{0}/gone\"\n\
          [[mount]]\ntarget = \"/locked\"\nsource = \"{0}/locked\"\n\
          [[mount]]\ntarget = \"/nfs\"\nnfs = \"127.0.0.9:/export\"\n\
-         [audit]\npath = \"{0}/no/audit.jsonl\"\n\
+         [audit]\npath = \"{0}/log/audit.jsonl\"\n\
          [[machine]]\nname = \"gone\"\nengine = \"unix://{0}/docker.sock\"\n[[machine.slot]]\n\
          [[machine]]\nname = \"dead\"\nengine = \"unix://{0}/dead.sock\"\n[[machine.slot]]\n",
         folder.path().display()
     );
     // An engine that accepts and never answers.
     let _dead = UnixListener::bind(folder.path().join("dead.sock")).unwrap();
-    fs::write(folder.path().join("no"), "a file, not a folder").unwrap();
+    let log = folder.path().join("log");
+    fs::create_dir(&log).unwrap();
     let cluster = Cluster::prepare(&Plan {
         slot: "gpus = [\"0\", \"nvidia.com/gpu=0\"]\ndisk = \"1GiB\"",
         auth: "methods = [\"publickey\", \"password\", \"tailnet\"]\n[auth.tailnet]\nsocket = \"/no/tailscaled.sock\"\ndomains = [\"example.org\"]\n\
@@ -105,13 +106,15 @@ fn everything_that_is_wrong_is_found_at_once() {
         "not a database, though long enough to look like one".repeat(100),
     )
     .unwrap();
+    fs::remove_dir_all(&log).unwrap();
+    fs::write(&log, "a file, not a folder").unwrap();
     let began = Instant::now();
     let (status, findings) = examine(&cluster);
     assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
     assert_eq!(status, 1);
     error(&findings, "gateway", "host keys", "others can read it", "chmod 600");
     error(&findings, "gateway", "ledger", "not a database", "");
-    error(&findings, "gateway", "audit log", "", "writable");
+    error(&findings, "gateway", "audit log", "is no folder", "writable");
     error(&findings, "gateway", "directory", "", "ldapsearch");
     error(&findings, "gateway", "tailnet", "/no/tailscaled.sock", "tailscaled");
     error(&findings, "gone", "engine", "does not answer", "systemctl status docker");

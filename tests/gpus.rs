@@ -23,10 +23,11 @@ struct Engine {
 }
 
 impl Engine {
-    fn start(dockerd: &Path, more: &[&str]) -> Self {
+    fn start(dockerd: &Path, settings: impl Fn(&Path) -> String) -> Self {
         let folder = PathBuf::from(format!("/tmp/ct-{}-gpus", std::process::id()));
         let folder = (0..).map(|n| folder.with_extension(n.to_string())).find(|f| !f.exists()).unwrap();
         fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("daemon.json"), settings(&folder)).unwrap();
         let path = |name: &str| folder.join(name).display().to_string();
         let log = File::create(folder.join("log")).unwrap();
         let hook = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gpus");
@@ -36,16 +37,7 @@ impl Engine {
         let mut command = Command::new("unshare");
         command.args(["--net", "sh", "-c", "ip link set lo up && exec \"$0\" \"$@\""]).arg(dockerd);
         command.args(["--data-root", &path("data"), "--exec-root", &path("exec"), "--pidfile", &path("pid")]);
-        command.args(["--exec-opt", "native.cgroupdriver=cgroupfs", "--config-file", &path("none.json")]);
-        fs::write(
-            folder.join("none.json"),
-            "{\"features\":{\"cdi\":true},\"cdi-spec-dirs\":[\"".to_owned() + &path("cdi") + "\"]}",
-        )
-        .unwrap();
-        if more.is_empty() {
-            fs::write(folder.join("none.json"), "{}").unwrap();
-        }
-        command.args(more.iter().filter(|word| !word.is_empty()));
+        command.args(["--exec-opt", "native.cgroupdriver=cgroupfs", "--config-file", &path("daemon.json")]);
         command.args(["-H", &format!("unix://{}", path("docker.sock"))]);
         command.env("PATH", search).env("CLUSTERIA_TEST_GPUS", &folder);
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
@@ -128,7 +120,7 @@ fn devices(cluster: &Cluster, user: &str) -> String {
 
 #[test]
 fn two_users_get_two_gpus_and_one_that_does_not_answer_is_not_given() {
-    let engine = Engine::start(Path::new("/usr/sbin/dockerd"), &[]);
+    let engine = Engine::start(Path::new("/usr/sbin/dockerd"), |_| "{}".to_owned());
     // The third slot shares the second one's GPU, the fourth asks for one that is not there.
     let more = "[[machine.slot]]\ngpus = [\"GPU-fake-1\"]\n[[machine.slot]]\ngpus = [\"7\"]\n";
     let cluster = cluster(&engine, ["0", "GPU-fake-1"], more);
@@ -199,7 +191,9 @@ fn two_users_get_two_gpus_by_cdi() {
     );
     let dockerd = cache.join("engine-26.1.5/usr/sbin/dockerd");
     assert!(dockerd.exists(), "tests/gpus/install fetches {}", dockerd.display());
-    let engine = Engine::start(&dockerd, &[""]);
+    let engine = Engine::start(&dockerd, |folder| {
+        format!(r#"{{"features": {{"cdi": true}}, "cdi-spec-dirs": ["{}/cdi"]}}"#, folder.display())
+    });
     let folder = engine.folder.display().to_string();
     fs::create_dir_all(engine.folder.join("cdi")).unwrap();
     for number in [0, 1] {

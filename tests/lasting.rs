@@ -71,9 +71,14 @@ fn make_known(terminal: &Terminal, program: &str) -> String {
     pid.to_owned()
 }
 
-/// Back at the prompt of the same shell.
-fn is_known(terminal: &Terminal, pid: &str) {
+/// Ends what is in the foreground. (At its prompt a shell would drop what is typed right behind.)
+fn interrupts(terminal: &Terminal) {
     terminal.keys(&["C-c"]);
+    terminal.shows("^C");
+}
+
+/// At the prompt of the same shell.
+fn is_known(terminal: &Terminal, pid: &str) {
     does(terminal, "echo \"it is $KEPT $$\" again", &format!("it is violet {pid} again"));
 }
 
@@ -97,6 +102,7 @@ fn a_client_that_dies_leaves_its_shell_and_the_next_login_goes_back_to_it() {
     second.shows("printed before");
     second.hides(OFFER);
     goes_on(&cluster);
+    interrupts(&second);
     is_known(&second, &pid);
     does(&second, "stty size | tr ' ' x", "20x90");
     second.resize(100, 25);
@@ -165,6 +171,7 @@ fn a_gateway_that_is_killed_takes_no_shell_along_and_no_screen() {
             let line = back.screen().lines().position(|line| line.contains("STANDS"));
             assert_eq!(line, Some(4), "{}", back.screen());
         } else {
+            interrupts(&back);
             is_known(&back, &pid);
         }
         seen.push((what, back));
@@ -195,6 +202,7 @@ fn a_cut_line_and_a_closed_window_keep_it_too() {
     let back = Terminal::ssh(&cluster, "ada", 110, 30, "");
     back.shows(OFFER);
     back.keys(&["Enter"]);
+    interrupts(&back);
     is_known(&back, &pid);
     // The client's own way out.
     back.keys(&["Enter"]);
@@ -219,6 +227,7 @@ fn a_connection_that_is_dead_and_does_not_know_it_loses_its_shell_to_the_next_lo
     assert!(offer.contains("(its connection does not answer)"), "{offer}");
     back.keys(&["Enter"]);
     back.shows("printed before");
+    interrupts(&back);
     is_known(&back, &pid);
     assert_eq!(shells(&cluster).len(), 1);
 }
@@ -329,6 +338,7 @@ fn a_gateway_that_stops_leaves_them_too() {
     back.shows(OFFER);
     back.keys(&["Enter"]);
     back.shows("printed before");
+    interrupts(&back);
     is_known(&back, &pid);
 }
 

@@ -28,9 +28,10 @@ fn echo_times(cluster: &Cluster, user: &str, count: usize) -> Vec<u128> {
             writeln!(input, "{round}").unwrap();
             line.clear();
             output.read_line(&mut line).unwrap();
+            let took = began.elapsed().as_micros();
             // A person types no faster.
             std::thread::sleep(Duration::from_millis(5));
-            began.elapsed().as_micros() - 5000
+            took
         })
         .collect();
     drop(input);
@@ -60,7 +61,7 @@ fn out_of_memory_and_a_fork_bomb_are_told_and_leave_the_neighbour_alone() {
     let quiet = middle_and_worst(&echo_times(&cluster, "bob", 200));
 
     let over = AtomicBool::new(false);
-    let eats = "python3 -c 'b = bytearray(400 << 20)'; echo status $?";
+    let eats = "python3 -c 'b = b\"x\" * (400 << 20)'; echo status $?";
     let (first, oom) = std::thread::scope(|scope| {
         let eating = scope.spawn(|| {
             let first = cluster.ssh("ada").run(eats);
@@ -192,17 +193,18 @@ fn nobody_becomes_root_and_nobody_reaches_pid_1() {
             "python3 -c 'import ctypes, os; l = ctypes.CDLL(None, use_errno=True); print(l.ptrace(16, 1, 0, 0)); raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))'",
             "not permitted",
         ),
-        ("echo x > /.clusteria/bin/clusteria-agent", "Read-only file system"),
+        ("echo x > /.clusteria/bin/clusteria-agent", "Read-only file system|denied"),
         ("mknod ~/sda b 8 0", "not permitted"),
-        ("mount -t tmpfs none /mnt", "ermission denied"),
+        ("mount -t tmpfs none /mnt", "ermission denied|superuser|not permitted"),
         ("unshare --user true", "not permitted"),
         ("hostname other", "you must be root"),
-        ("echo 1 > /proc/sys/kernel/panic", "Read-only file system"),
+        ("echo 1 > /proc/sys/kernel/panic", "Read-only file system|denied"),
         ("ls /var/run/docker.sock", "No such file"),
         ("chown 0 ~", "not permitted"),
     ] {
         let ran = run(words);
-        assert!(ran.status != 0 && ran.stderr.contains(why), "{words}: {ran:?}");
+        let told = why.split('|').any(|why| ran.stderr.contains(why));
+        assert!(ran.status != 0 && told, "{words}: {ran:?}");
     }
     assert_eq!(run("ls /dev | grep -cE '^(sd|vd|nvme|loop|mem|kmsg)'").stdout, "0\n");
     assert_eq!(run("echo alive").success().stdout, "alive\n");

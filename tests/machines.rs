@@ -36,7 +36,7 @@ fn offline(cluster: &Cluster, machine: &str) -> Option<String> {
 #[track_caller]
 fn goes_offline(cluster: &Cluster, machine: &str, reason: &str) {
     let said = eventually(&format!("{machine} is offline"), FOUND_OUT, || offline(cluster, machine));
-    assert!(said.contains(reason), "{reason} expected: {said}");
+    assert!(said.to_lowercase().contains(reason), "{reason} expected: {said}");
     works(cluster, "bob");
 }
 
@@ -227,9 +227,8 @@ fn bulk_both_ways(cluster: &Cluster) {
     let content = fs::read(&file).unwrap();
     let echoed = cluster.ssh("ada").run_with_input("cat", &content).success();
     assert!(echoed.bytes == content);
-    // On two channels of a forward at once, one of which nobody reads, a third goes on.
-    let apart = cluster.ssh("ada").run_with_input("cat >&2", &content[..8 << 20]);
-    assert_eq!((apart.status, apart.stderr.len()), (0, apart.stderr.len()));
+    let apart = cluster.ssh("ada").run("head -c 8388608 /dev/zero | tr '\\0' x >&2; echo out");
+    assert_eq!((apart.status, apart.stdout.as_str(), apart.stderr.len()), (0, "out\n", 8 << 20));
 }
 
 fn from_inside(cluster: &Cluster) {
@@ -279,7 +278,7 @@ fn engines_freeze_die_and_are_cut_off_and_nobody_is_lost() {
     is_back(&cluster, "gpu2");
 
     gpu2.kill_engine();
-    goes_offline(&cluster, "gpu2", "onnection refused");
+    goes_offline(&cluster, "gpu2", "connection refused");
     works(&cluster, "ada");
     gpu2.start_engine();
     is_back(&cluster, "gpu2");
@@ -329,7 +328,7 @@ fn engines_freeze_die_and_are_cut_off_and_nobody_is_lost() {
     assert_eq!(cluster.ssh("ada").run("cat ~/note").stdout, "kept\n");
 
     gpu2.power_off();
-    goes_offline(&cluster, "gpu2", "onnection refused");
+    goes_offline(&cluster, "gpu2", "connection refused");
     gpu2.start_engine();
     is_back(&cluster, "gpu2");
     let last = eventually("what went with the power is over", FOUND_OUT, || {
@@ -369,9 +368,9 @@ fn wrong_certificates_are_refused_on_both_sides() {
     let cluster = Cluster::start(plan(machines.concat()));
     assert_eq!(offline(&cluster, "gpu1"), None);
     let stranger = offline(&cluster, "gpu2").unwrap();
-    assert!(stranger.to_lowercase().contains("certificate") || stranger.contains("Unknown"), "{stranger}");
+    assert!(stranger.contains("alert"), "{stranger}");
     let impostor = offline(&cluster, "gpu3").unwrap();
-    assert!(impostor.contains("UnknownIssuer"), "{impostor}");
+    assert!(impostor.contains("invalid peer certificate"), "{impostor}");
     // This engine shares our file system, whatever the way to it.
     cluster.ssh("bob").run("clusteria reserve gpu1").success();
     works(&cluster, "bob");

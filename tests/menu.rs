@@ -4,6 +4,13 @@
 
 mod common;
 
+#[path = "menu/crowd.rs"]
+mod crowd;
+#[path = "menu/mine.rs"]
+mod mine;
+#[path = "menu/quiet.rs"]
+mod quiet;
+
 use common::terminal::Terminal;
 use common::{Cluster, Plan, SOON, eventually};
 
@@ -21,6 +28,8 @@ fn machines_then_slots_then_a_shell_and_another_user_sees_it_live() {
     ada.keys(&["Down", "Enter"]);
     ada.shows("● free");
     ada.keys(&["Down", "Enter"]);
+    ada.shows("gpu2/2 is yours");
+    ada.keys(&["Enter"]);
     ada.shows("gpu2/2 ·");
     ada.line("hostname");
     ada.shows("gpu2-2");
@@ -30,6 +39,8 @@ fn machines_then_slots_then_a_shell_and_another_user_sees_it_live() {
     let hint = bob.shows("ada");
     assert!(!hint.contains("gpu2/2 ·"), "a taken slot is not given: {hint}");
     bob.keys(&["Up", "Enter"]);
+    bob.shows("gpu2/1 est à vous");
+    bob.keys(&["Enter"]);
     bob.shows("gpu2/1 ·");
 }
 

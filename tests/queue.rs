@@ -125,6 +125,8 @@ fn the_menu_of_a_full_cluster_offers_the_queue_and_shows_the_turn_as_it_comes() 
     cluster.ssh("ada").run("clusteria release").success();
     bob.shows("C'est votre tour : gpu1/1 vous est gardée jusqu'à");
     bob.keys(&["Enter"]);
+    bob.shows("gpu1/1 est à vous");
+    bob.keys(&["Enter"]);
     bob.shows("gpu1/1 ·");
     // And whoever logs in when it is their turn already sees it first.
     cluster.ssh("bob").run("clusteria release").success();

@@ -97,6 +97,8 @@ fn the_deadline_warns_lets_programs_save_and_takes_the_container() {
     let again = Terminal::ssh(&cluster, "ada", 110, 30, "");
     again.shows("its time was over");
     again.keys(&["Enter"]);
+    again.shows("gpu1/1 is yours");
+    again.keys(&["Enter"]);
     again.shows("gpu1/1 ·");
     cluster.ssh("ada").run("true").success();
 }

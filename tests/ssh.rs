@@ -23,6 +23,8 @@ fn the_menu_leads_to_a_shell_and_the_next_login_to_the_same_container() {
     let terminal = Terminal::ssh(&cluster, "ada", 100, 30, "");
     terminal.shows("● free");
     terminal.keys(&["Enter"]);
+    terminal.shows("gpu1/1 is yours");
+    terminal.keys(&["Enter"]);
     terminal.shows("gpu1/1 ·");
     terminal.line("id -un; hostname; echo term=$TERM; stty size; echo made-here > ~/note");
     // Not what was typed: what came of it.

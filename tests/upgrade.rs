@@ -418,7 +418,8 @@ fn the_service_manager_is_told_who_serves() {
         let read = socket.recv(&mut words).unwrap();
         String::from_utf8_lossy(&words[..read]).into_owned()
     };
-    cluster.environment.push(("NOTIFY_SOCKET".into(), cluster.path("notify").into()));
+    let notify = cluster.path("notify").display().to_string();
+    cluster.environment.push(("NOTIFY_SOCKET".to_owned(), notify));
     cluster.start_gateway();
     assert_eq!(told(), format!("READY=1\nMAINPID={}\n", cluster.gateway_pid()));
     let heir = cluster.reload();

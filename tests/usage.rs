@@ -82,7 +82,8 @@ fn use_is_in_status_machines_and_the_administrators_list() {
     );
     let seen = eventually("the process is listed", SOON, || {
         let usage = usage(&cluster, "ada");
-        (usage["gpus"]["listed"]["processes"][0]["command"] == "python3").then_some(usage)
+        let all = usage["processors_percent"].is_u64();
+        (all && usage["gpus"]["listed"]["processes"][0]["command"] == "python3").then_some(usage)
     });
     let gpu = &seen["gpus"]["listed"]["gpus"][0];
     assert_eq!((&gpu["uuid"], &gpu["name"]), (&"GPU-fake-0".into(), &"Fake H100".into()));

@@ -97,7 +97,7 @@ pub enum Knock {
 pub fn run(question: &str) -> Result<(), Box<dyn std::error::Error>> {
     let question: Question = serde_json::from_str(question)?;
     let findings = look(&question);
-    serde_json::to_writer(std::io::stdout(), &findings)?;
+    println!("{}", serde_json::to_string(&findings)?);
     // A thread that hangs in a file system must not keep us.
     std::process::exit(0);
 }

@@ -411,15 +411,26 @@ pub struct AgentConfig {
     /// Milliseconds without anything happening, after which [`Event::Idle`] is said; never without it.
     #[serde(default)]
     pub idle_ms: Option<u64>,
-    /// Serve by TLS on a port, in the place of the socket: the gateway is on another machine.
-    #[serde(default)]
-    pub tls: Option<AgentTls>,
     /// The slot's GPUs.
     #[serde(default)]
     pub gpus: GpuPlan,
     /// The mounts that people write to.
     #[serde(default)]
     pub stores: Vec<String>,
+    /// Serve by TLS on a port, in the place of the socket: the gateway is on another machine.
+    #[serde(default)]
+    pub tls: Option<AgentTls>,
+}
+
+/// What a slot has of GPUs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuPlan {
+    /// So many.
+    pub count: usize,
+    /// Another slot has some of them too.
+    pub shared: bool,
+    /// Bytes of their memory that should do.
+    pub budget: Option<u64>,
 }
 
 /// Transport `tls`, the agent's side: [`crate::agent::pins`] and [`crate::agent::lanes`].
@@ -437,17 +448,6 @@ impl std::fmt::Debug for AgentTls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AgentTls").field("port", &self.port).finish_non_exhaustive()
     }
-}
-
-/// What a slot has of GPUs.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GpuPlan {
-    /// So many.
-    pub count: usize,
-    /// Another slot has some of them too.
-    pub shared: bool,
-    /// Bytes of their memory that should do.
-    pub budget: Option<u64>,
 }
 
 /// The user inside the container.

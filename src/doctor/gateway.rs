@@ -105,14 +105,14 @@ fn audit(notes: &mut Notes, path: &Path) {
 
 /// The folder of something that is made later, or the nearest one above it that exists.
 fn writable_folder(notes: &mut Notes, subject: &str, path: &Path) {
-    let folder = path.ancestors().skip(1).find(|folder| folder.is_dir()).unwrap_or(Path::new("/"));
+    let folder = path.ancestors().skip(1).find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    let fix = "make that folder writable for the gateway's user, or name another place in the configuration";
+    if !folder.is_dir() {
+        return notes.error(subject, format!("{} is no folder", folder.display()), fix);
+    }
     match access(folder, AccessFlags::W_OK | AccessFlags::X_OK) {
         Ok(()) => notes.ok(subject, format!("will be made in {}", folder.display())),
-        Err(e) => notes.error(
-            subject,
-            format!("cannot be made in {}: {}", folder.display(), e.desc()),
-            "make that folder writable for the gateway's user, or name another place in the configuration",
-        ),
+        Err(e) => notes.error(subject, format!("cannot be made in {}: {}", folder.display(), e.desc()), fix),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `clusteria doctor`: asks everything that the configuration names, on every machine at once and within a time, and
 //! says of what is wrong what to do about it.
 //!
-//! [`gateway`] looks at the gateway's own host, [`machine`] at one machine by its engine, partly through the eyes of a
+//! `gateway` looks at the gateway's own host, `machine` at one machine by its engine, partly through the eyes of a
 //! container that is made as a reservation's is ([`crate::agent::probe`]).
 
 use std::collections::BTreeMap;

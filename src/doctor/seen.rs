@@ -17,13 +17,17 @@ pub(super) fn limits(notes: &mut Notes, wanted: &Limits, found: &Findings) {
     let pids = found.processes.and_then(|processes| processes.limit);
     let fix = "look at the machine's control groups: docker info, its warnings";
     // The kernel counts memory in pages.
-    if !holds(wanted.memory.map(|bytes| bytes / 4096), memory.map(|bytes| bytes / 4096)) {
-        notes.error("memory limit", "it does not hold in a container", fix);
+    let pages = |bytes: u64| bytes / 4096;
+    let broken = [
+        ("memory limit", !holds(wanted.memory.map(pages), memory.map(pages))),
+        ("pids limit", !holds(wanted.pids, pids)),
+    ];
+    for (subject, _) in broken.iter().filter(|(_, broken)| *broken) {
+        notes.error(subject, "it does not hold in a container", fix);
     }
-    if !holds(wanted.pids, pids) {
-        notes.error("pids limit", "it does not hold in a container", fix);
+    if broken.iter().all(|(_, broken)| !broken) {
+        notes.ok("container", "one starts, and its limits hold");
     }
-    notes.ok("container", "one starts, and its limits hold");
 }
 
 pub(super) fn doors(notes: &mut Notes, config: &Config, found: &Findings) {

@@ -75,8 +75,7 @@ impl DockerEngine {
         if let Some(met) = &*self.met.lock().unwrap_or_else(PoisonError::into_inner) {
             return Ok(met.clone());
         }
-        let docker = line::client(&self.address).map_err(translate)?;
-        let docker = limited(CALL_LIMIT, docker.negotiate_version()).await?;
+        let docker = limited(CALL_LIMIT, line::client(&self.address)).await?;
         let met = Arc::new(Met { docker, network: OnceCell::new(), agent_volume: OnceCell::new() });
         *self.met.lock().unwrap_or_else(PoisonError::into_inner) = Some(met.clone());
         Ok(met)

@@ -7,12 +7,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
 use crate::auth::{Authenticator, Identity};
 use crate::charter::Charter;
 use crate::connect::Places;
 use crate::handover::Asked;
+use crate::languages::Languages;
+use crate::menu::Board;
 use crate::reservation::view::{ClusterView, SlotState};
 use crate::reservation::{Cause, Refusal, Reservation, SlotId, Target, UserName};
 use crate::store::Ledger;
@@ -57,6 +60,12 @@ pub struct FrontDoor {
     pub audit: Audit,
     /// People.
     pub ledger: Ledger,
+    /// Who has chosen which language.
+    pub languages: Languages,
+    /// Where all menus look.
+    pub board: Board,
+    /// The gateway stops: who is at a menu must have their terminal back.
+    pub stopping: CancellationToken,
     begun: own::Begun,
 }
 
@@ -70,7 +79,26 @@ impl FrontDoor {
         audit: Audit,
         ledger: Ledger,
     ) -> Self {
-        Self { workspaces, auth, charter, audit, ledger, begun: own::Begun::default() }
+        let (languages, board, begun) = (Languages::open(&ledger), Board::default(), own::Begun::default());
+        Self {
+            workspaces,
+            auth,
+            charter,
+            audit,
+            ledger,
+            languages,
+            board,
+            stopping: CancellationToken::new(),
+            begun,
+        }
+    }
+}
+
+impl FrontDoor {
+    /// Until this token says that the gateway stops.
+    #[must_use]
+    pub fn until(self, stopping: CancellationToken) -> Self {
+        Self { stopping, ..self }
     }
 }
 

@@ -137,7 +137,7 @@ pub fn parse(words: &[String]) -> Result<Command, UsageError> {
     let rest: Vec<&str> = words.iter().filter(|word| *word != "--json").map(String::as_str).collect();
     let command = match rest.as_slice() {
         [] | ["help" | "--help" | "-h"] => Command::Help,
-        ["menu"] => Command::Menu,
+        ["menu"] | ["menu", "--plain"] => Command::Menu,
         ["status"] => Command::Status { json },
         ["machines"] => Command::Machines { json },
         ["release"] => Command::Release { json },

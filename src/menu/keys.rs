@@ -18,8 +18,17 @@ pub enum Key {
     BackTab,
     Backspace,
     Char(char),
+    /// A character between the marks of a paste: only what asks for text takes it.
+    Pasted(char),
     CtrlC,
     CtrlD,
+    WheelUp,
+    WheelDown,
+    /// The left button, pressed on this cell, counted from 0.
+    Click {
+        column: u16,
+        row: u16,
+    },
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,6 +46,8 @@ enum State {
     Ss3,
     /// `ESC [`, its first number so far.
     Csi { first: u16, counting: bool, private: bool },
+    /// `ESC [ <`, a mouse report (xterm's mode 1006): its numbers so far.
+    Mouse { numbers: [u16; 3], at: usize },
     /// OSC, DCS and the like, a terminal's answer to a question: nothing in it was typed.
     Text,
     /// ESC in it: its end, or a key of its own.
@@ -93,6 +104,7 @@ impl KeyDecoder {
             State::Escape => self.escape(byte, keys),
             State::Ss3 => self.ss3(byte, keys),
             State::Csi { first, counting, private } => self.csi(byte, first, counting, private, keys),
+            State::Mouse { numbers, at } => self.mouse(byte, numbers, at, keys),
             State::Text => self.text(byte, keys),
             State::TextEnd if byte == b'\\' => self.state = State::Ground,
             State::TextEnd => self.escape(byte, keys),
@@ -174,6 +186,7 @@ impl KeyDecoder {
                 self.state = State::Csi { first, counting, private };
             }
             b'0'..=b';' => self.state = State::Csi { first, counting: false, private },
+            b'<' if first == 0 && counting => self.state = State::Mouse { numbers: [0; 3], at: 0 },
             0x20..=0x3f => self.state = State::Csi { first, counting: false, private: true },
             // The Linux console's F1 to F5, and the oldest mouse reports.
             b'[' => self.state = State::Skip(1),
@@ -181,6 +194,22 @@ impl KeyDecoder {
             b'~' if first == 200 && !private => self.state = State::Paste(0),
             b'~' if !private => self.end(numbered(first), keys),
             0x40..=0x7e => self.end(if private { None } else { letter(byte) }, keys),
+            _ => self.ground(byte, keys),
+        }
+    }
+
+    fn mouse(&mut self, byte: u8, mut numbers: [u16; 3], at: usize, keys: &mut Vec<Key>) {
+        match byte {
+            b'0'..=b'9' => {
+                if let Some(number) = numbers.get_mut(at) {
+                    *number = number.saturating_mul(10).saturating_add(u16::from(byte - b'0'));
+                }
+                self.state = State::Mouse { numbers, at };
+            }
+            b';' => self.state = State::Mouse { numbers, at: at.saturating_add(1) },
+            // `m` is the button let go.
+            b'M' | b'm' => self.end((byte == b'M' && at == 2).then(|| pointed(numbers)).flatten(), keys),
+            0x20..=0x7e => self.end(None, keys),
             _ => self.ground(byte, keys),
         }
     }
@@ -205,11 +234,17 @@ impl KeyDecoder {
         if byte == 0x03 {
             keys.push(Key::CtrlC);
         }
+        let before = seen;
         let seen = match PASTE_END.get(usize::from(seen)) {
             Some(&next) if byte == next => seen + 1,
             _ => u8::from(byte == 0x1b),
         };
         let ended = usize::from(seen) == PASTE_END.len();
+        match byte {
+            0x20..=0x7e if seen == 0 && before == 0 => keys.push(Key::Pasted(char::from(byte))),
+            b'\r' | b'\n' => keys.push(Key::Pasted('\n')),
+            _ => {}
+        }
         self.state = if ended { State::Ground } else { State::Paste(seen) };
     }
 }
@@ -233,6 +268,16 @@ fn numbered(number: u16) -> Option<Key> {
         4 | 8 => Key::End,
         5 => Key::PageUp,
         6 => Key::PageDown,
+        _ => return None,
+    })
+}
+
+/// What a mouse report means; movements and other buttons mean nothing here.
+fn pointed([button, column, row]: [u16; 3]) -> Option<Key> {
+    Some(match button {
+        0 => Key::Click { column: column.checked_sub(1)?, row: row.checked_sub(1)? },
+        64 => Key::WheelUp,
+        65 => Key::WheelDown,
         _ => return None,
     })
 }

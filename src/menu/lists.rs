@@ -1,10 +1,12 @@
 //! The rows of the lists, and what is said about a slot.
 
+use jiff::Timestamp;
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::model::Model;
 use super::wrap::{cut, fit, width};
+use crate::reservation::SlotId;
 use crate::reservation::view::{MachineView, SlotState, SlotView, WaitingView};
 use crate::text::menu::{Menu, Until};
 use crate::text::{Say, queue};
@@ -21,21 +23,24 @@ fn dot(free: bool) -> Span<'static> {
     }
 }
 
-fn mark(selected: bool, number: usize) -> Span<'static> {
+pub(super) fn mark(selected: bool, number: usize) -> Span<'static> {
     let cursor = if selected { '>' } else { ' ' };
     Span::raw(format!("{cursor} {number:>2}  "))
 }
 
 /// One row for each machine.
 pub(super) fn machine_rows(model: &Model, columns: usize) -> Vec<Line<'static>> {
-    let machines = &model.cluster.machines;
+    let all = &model.cluster.machines;
+    let machines = model.machines();
     let longest = |text: fn(&MachineView) -> &str| machines.iter().map(|m| width(text(m))).max().unwrap_or(0);
     let room = columns.saturating_sub(FRAME + STATE);
     let name = longest(|machine| machine.name.as_str()).min(room.max(4));
     let rest = room.saturating_sub(name + 2);
     let label = longest(label).min(if rest < 8 { 0 } else { rest });
-    let row = |(index, machine): (usize, &MachineView)| {
-        let selected = Some(index) == model.machine_index();
+    let row = |machine: &MachineView| {
+        let selected = Some(&machine.name) == model.machine.as_ref();
+        // Its number is that of the whole list: the digit that opens it.
+        let index = all.iter().position(|other| other.name == machine.name).unwrap_or(0);
         let mut spans = vec![mark(selected, index.saturating_add(1))];
         spans.push(Span::raw(fit(machine.name.as_str(), name)));
         if label > 0 {
@@ -48,7 +53,7 @@ pub(super) fn machine_rows(model: &Model, columns: usize) -> Vec<Line<'static>> 
         spans.push(machine_state(model, machine, columns.saturating_sub(used)));
         Line::from(spans)
     };
-    machines.iter().enumerate().map(row).collect()
+    machines.iter().copied().map(row).collect()
 }
 
 fn label(machine: &MachineView) -> &str {
@@ -65,14 +70,29 @@ fn machine_state(model: &Model, machine: &MachineView, room: usize) -> Span<'sta
     if machine.draining && free == 0 {
         return Span::raw(Menu::MachineDraining.say(model.lang));
     }
-    Span::raw(Menu::FreeOf { free, total }.say(model.lang))
+    let short = Menu::FreeOf { free, total }.say(model.lang);
+    let long = frees_first(machine).filter(|_| free == 0).map(|(slot, deadline)| {
+        let until = Until { deadline, now: model.cluster.now };
+        format!("{short}, {}", Menu::Frees { slot, until }.say(model.lang))
+    });
+    Span::raw(long.filter(|long| width(long) <= room).unwrap_or(short))
+}
+
+/// The slot of a machine that frees first, at its deadline.
+fn frees_first(machine: &MachineView) -> Option<(&SlotId, Timestamp)> {
+    let deadlines = machine.slots.iter().filter_map(|slot| match &slot.state {
+        SlotState::Reserved { deadline, .. } | SlotState::Starting { deadline, .. } => {
+            Some((&slot.id, *deadline))
+        }
+        _ => None,
+    });
+    deadlines.min_by_key(|(_, deadline)| *deadline)
 }
 
 /// One row for each slot of the opened machine.
 pub(super) fn slot_rows(model: &Model, columns: usize) -> Vec<Line<'static>> {
-    let chosen = model.slot_index();
-    let row = |(index, slot): (usize, &SlotView)| {
-        let mut spans = vec![mark(Some(index) == chosen, usize::from(slot.id.number))];
+    let row = |slot: &SlotView| {
+        let mut spans = vec![mark(Some(&slot.id) == model.slot.as_ref(), usize::from(slot.id.number))];
         spans.push(dot(slot.state.is_for(&model.user)));
         let room = columns.saturating_sub(FRAME - 1);
         let state = slot_state(model, slot, room);
@@ -82,9 +102,13 @@ pub(super) fn slot_rows(model: &Model, columns: usize) -> Vec<Line<'static>> {
         if fits && !slot.gpus.is_empty() {
             spans.push(Span::styled(gpus, Style::new().add_modifier(Modifier::DIM)));
         }
+        let used: usize = spans.iter().map(Span::width).sum();
+        if let Some(words) = model.uses.get(&slot.id).filter(|words| used + 2 + width(words) <= columns) {
+            spans.push(Span::styled(format!("  {words}"), Style::new().add_modifier(Modifier::DIM)));
+        }
         Line::from(spans)
     };
-    model.slots().iter().enumerate().map(row).collect()
+    model.slots().into_iter().map(row).collect()
 }
 
 /// The fullest wording that fits.

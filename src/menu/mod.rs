@@ -1,30 +1,44 @@
 //! The menu: `Event → update → Action`, drawn to bytes.
 //!
-//! No I/O, clock or task here. The connection decodes what was typed ([`KeyDecoder`]), tells the
-//! [`Model`] what happened ([`update`]), performs the [`Action`] that comes back, and sends what
-//! [`Screen::draw`] returns. It draws after every event, so that what Enter does is always what
+//! No I/O, clock or task here. The connection decodes what was typed, tells the [`Model`] what happened
+//! ([`update`]), performs the [`Action`] that comes back, and sends what its [`Face`] shows: a [`Screen`], or
+//! numbered lines for a reader that speaks. It draws after every event, so that what Enter does is always what
 //! the screen shows. After [`Action::Cancel`] it sends no more of that reservation's events.
 //!
 //! ```text
 //!             Enter, →, digit            Enter, digit on a free slot
 //!  machines ───────────────────▶ slots ─────────────────────────────▶ progress  (Action::Reserve)
-//!           ◀───────────────────       ◀─────────────────────────────
-//!             ←, Esc, Backspace          Failed; Esc, q, Ctrl-C (Action::Cancel)
+//!           ◀───────────────────       ◀─────────────────────────────    │
+//!     ▲       ←, Esc, Backspace          Failed; Esc, q, Ctrl-C          │ Ready
+//!     │ m, Esc                           (Action::Cancel)                ▼
+//!     ▼              Enter on a row                                    card ── Enter ──▶ the shell (Action::Enter)
+//!   mine ◀────────────────────────▶ shell, ways, card, keys ◀──▶ paste
 //!
 //!              w (Action::Join)        Enter, once a slot is held
 //!  the lists ◀──────────────────▶ queue ─────────────────────────▶ progress
 //!              Esc; x (Action::Leave)
 //! ```
+//!
+//! Who holds a reservation begins at `mine`. A question ([`model`]'s `Ask`), help and a filter lie over a screen.
 
 mod backend;
 mod charter;
+mod face;
+mod filter;
+mod gauges;
+mod help;
 mod keys;
 mod lists;
+mod mine;
+mod mine_view;
 mod model;
 mod palette;
 mod paper;
+mod picture;
+mod plain;
 mod screen;
 mod sheet;
+mod steps;
 mod update;
 mod view;
 mod wrap;
@@ -33,9 +47,13 @@ mod wrap;
 mod tests;
 
 pub use charter::{CharterPage, Turn};
+pub use face::Face;
+pub use gauges::Gauge;
 pub use keys::{Key, KeyDecoder};
+pub use mine::Facts;
 pub use model::{Action, Event, Model};
 pub use palette::Palette;
+pub use picture::{Board, Picture};
 pub use screen::Screen;
 pub use update::update;
 pub use view::view;

@@ -1,14 +1,24 @@
 //! What the menu knows and where its reader stands.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
+use super::filter::Filter;
 use super::keys::Key;
-use crate::reservation::view::{ClusterView, MachineView, SlotView, WaitingView};
+use super::mine::{Doing, Facts};
+use super::picture::Picture;
+use super::steps::Steps;
+use crate::auth::ReservationPassword;
+use crate::engine::Stage;
+use crate::reservation::view::{MachineView, SlotView, WaitingView};
 use crate::reservation::{MachineName, SlotId, Target, UserName};
+use crate::store::KeyRecord;
+use crate::text::connect::Way;
 use crate::text::{Lang, printable};
 
-/// Progress lines kept: more than any screen shows.
-const PROGRESS_LINES: usize = 64;
+/// Lines kept of a text from outside: more than any screen shows.
+const TEXT_LINES: usize = 64;
 /// Text from outside is cut here: longer lines only cost memory.
 const TEXT_CHARS: usize = 1000;
 
@@ -17,12 +27,30 @@ const TEXT_CHARS: usize = 1000;
 pub enum Event {
     /// A key was pressed.
     Key(Key),
+    /// A row of the list shown was clicked: it is chosen, and what is chosen already is done.
+    Click(usize),
+    /// A row of the list shown was named: it is chosen and done.
+    Choose(usize),
+    /// A line was typed where one is asked for.
+    Text(String),
+    /// The time.
+    Clock(Timestamp),
     /// A newer picture of the cluster.
-    Cluster(ClusterView),
+    Cluster(Picture),
     /// The reservation in progress says how far it is.
-    Progress(String),
-    /// The reservation in progress failed, and why.
+    Progress(Stage),
+    /// What was asked for failed, and why.
     Failed(String),
+    /// What was asked for is done, in words.
+    Told(String),
+    /// The reservation's new password, with its container ready.
+    Ready(ReservationPassword),
+    /// The reader's keys.
+    Keys(Vec<KeyRecord>),
+    /// What the reader's container says of itself.
+    Facts(Facts),
+    /// What is used in each slot, in a few words.
+    Uses(BTreeMap<SlotId, String>),
 }
 
 /// What the connection is asked to do.
@@ -36,6 +64,20 @@ pub enum Action {
     Leave,
     /// Give up the reservation in progress.
     Cancel,
+    /// Open a shell in the reader's container.
+    Enter,
+    /// End the reader's reservation.
+    Release,
+    /// Make a new password for the reader's reservation.
+    NewPassword,
+    /// Tell the reader's keys.
+    ShowKeys,
+    /// Enrol a key.
+    AddKey(String),
+    /// Remove the key with this fingerprint.
+    RemoveKey(String),
+    /// Remember the reader's language.
+    Speak(Lang),
     /// Leave the menu.
     Quit,
 }
@@ -53,9 +95,28 @@ pub(super) enum Place {
     Progress {
         /// Of this slot.
         slot: SlotId,
-        /// What was told of it, the last lines.
-        lines: VecDeque<String>,
+        /// How far it is.
+        steps: Steps,
     },
+    /// The reader's own reservation, and what can be done with it.
+    Mine,
+    /// How to connect to it.
+    Ways,
+    /// The same, with a password that is shown this once.
+    Card(ReservationPassword),
+    /// The reader's keys.
+    Keys,
+    /// A key is being pasted.
+    Paste(String),
+}
+
+/// A question that must be answered before its act is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// End the reservation?
+    Release,
+    /// Remove this key?
+    RemoveKey(String),
 }
 
 /// The menu's state.
@@ -64,33 +125,64 @@ pub(super) enum Place {
 /// what was chosen disappears, nothing is chosen until the reader moves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
-    pub(super) cluster: ClusterView,
+    pub(super) cluster: Picture,
+    pub(super) now: Timestamp,
     pub(super) user: UserName,
     pub(super) lang: Lang,
+    pub(super) way: Way,
     pub(super) notice: Vec<String>,
     pub(super) place: Place,
     pub(super) machine: Option<MachineName>,
     pub(super) slot: Option<SlotId>,
+    pub(super) doing: Doing,
+    pub(super) facts: Facts,
+    /// What is used in each slot, in a few words.
+    pub(super) uses: BTreeMap<SlotId, String>,
+    /// `None`: not told yet.
+    pub(super) keys: Option<Vec<KeyRecord>>,
+    /// The chosen key's fingerprint.
+    pub(super) key: Option<String>,
+    pub(super) ask: Option<Ask>,
+    pub(super) filter: Filter,
+    /// Rows above the screen, where a text is longer than it.
+    pub(super) scroll: usize,
+    /// Help lies over the screen, scrolled by so many rows.
+    pub(super) help: Option<usize>,
     /// Whether the chosen slot's state is explained.
     pub(super) hint: bool,
 }
 
 impl Model {
-    /// A menu for this user; who waits sees the queue, and with exactly one machine its slots are open at once.
+    /// A menu for this user: what they hold, or their place in the queue; with exactly one machine its slots are open
+    /// at once.
     #[must_use]
-    pub fn new(view: ClusterView, user: &UserName, lang: Lang) -> Self {
+    pub fn new(cluster: impl Into<Picture>, user: &UserName, lang: Lang) -> Self {
+        let cluster = cluster.into();
         let mut model = Self {
-            cluster: clean(view),
+            now: cluster.now,
+            cluster,
             user: user.clone(),
             lang,
+            way: Way::default(),
             notice: Vec::new(),
             place: Place::Machines,
             machine: None,
             slot: None,
+            doing: Doing::Shell,
+            facts: Facts::default(),
+            uses: BTreeMap::new(),
+            keys: None,
+            key: None,
+            ask: None,
+            filter: Filter::default(),
+            scroll: 0,
+            help: None,
             hint: false,
         };
         model.start();
-        if model.waiting().is_some() {
+        if model.mine().is_some() {
+            model.place = Place::Mine;
+        } else if model.waiting().is_some() {
             model.place = Place::Waiting;
         }
         model
@@ -103,7 +195,25 @@ impl Model {
         self
     }
 
-    fn start(&mut self) {
+    /// How the reader reaches this cluster from their own machine.
+    #[must_use]
+    pub fn with_way(mut self, way: Way) -> Self {
+        self.way = way;
+        self
+    }
+
+    /// The language that is spoken now.
+    #[must_use]
+    pub fn lang(&self) -> Lang {
+        self.lang
+    }
+
+    /// Does a line of text go into the screen shown?
+    pub(super) fn takes_text(&self) -> bool {
+        matches!(self.place, Place::Paste(_))
+    }
+
+    pub(super) fn start(&mut self) {
         let machines = &self.cluster.machines;
         let best = machines.iter().find(|machine| machine.free() > 0).or_else(|| machines.first());
         self.machine = best.map(|machine| machine.name.clone());
@@ -114,6 +224,7 @@ impl Model {
 
     /// Opens a machine with the cursor on its first free slot.
     pub(super) fn open(&mut self, name: MachineName) {
+        self.filter.clear();
         self.machine = Some(name.clone());
         self.place = Place::Slots(name);
         let slots = self.slots();
@@ -121,24 +232,34 @@ impl Model {
         self.slot = best.map(|slot| slot.id.clone());
     }
 
+    /// To the lists of machines and slots.
+    pub(super) fn to_lists(&mut self) {
+        self.place = Place::Machines;
+        self.ask = None;
+        self.filter.clear();
+        self.start();
+    }
+
     /// The reader's place in the queue.
     pub(super) fn waiting(&self) -> Option<&WaitingView> {
         self.cluster.waiting(&self.user)
     }
 
-    /// What one could wait for from here: where something is free there is nothing to wait for.
+    /// What one could wait for from here: where something is free, or something held, there is nothing to wait for.
     pub(super) fn worth_waiting_for(&self) -> Option<Target> {
         let (target, free) = match &self.place {
             Place::Machines => (Target::Any, self.cluster.machines.iter().map(MachineView::free).sum()),
             Place::Slots(name) => (Target::Machine(name.clone()), self.opened().map_or(0, MachineView::free)),
-            Place::Waiting | Place::Progress { .. } => return None,
+            _ => return None,
         };
-        (free == 0 && !self.cluster.machines.is_empty() && self.waiting().is_none()).then_some(target)
+        let has_or_waits = self.waiting().is_some() || self.mine().is_some();
+        (free == 0 && !self.cluster.machines.is_empty() && !has_or_waits).then_some(target)
     }
 
     /// Shows the queue.
     pub(super) fn wait(&mut self) {
         self.notice.clear();
+        self.filter.clear();
         self.place = Place::Waiting;
     }
 
@@ -151,7 +272,10 @@ impl Model {
     /// Back to the machines, where there is a choice of them.
     pub(super) fn back(&mut self) {
         if self.can_go_back() {
+            self.filter.clear();
             self.place = Place::Machines;
+        } else if self.mine().is_some() {
+            self.place = Place::Mine;
         }
     }
 
@@ -163,17 +287,23 @@ impl Model {
     pub(super) fn opened(&self) -> Option<&MachineView> {
         match &self.place {
             Place::Slots(name) => self.cluster.machines.iter().find(|machine| machine.name == *name),
-            Place::Machines | Place::Waiting | Place::Progress { .. } => None,
+            _ => None,
         }
     }
 
+    /// The machines shown.
+    pub(super) fn machines(&self) -> Vec<&MachineView> {
+        self.cluster.machines.iter().filter(|machine| self.filter.takes_machine(machine)).collect()
+    }
+
     /// The slots shown.
-    pub(super) fn slots(&self) -> &[SlotView] {
-        self.opened().map_or(&[], |machine| machine.slots.as_slice())
+    pub(super) fn slots(&self) -> Vec<&SlotView> {
+        let slots = self.opened().map_or(&[][..], |machine| machine.slots.as_slice());
+        slots.iter().filter(|slot| self.filter.takes_slot(slot)).collect()
     }
 
     pub(super) fn machine_index(&self) -> Option<usize> {
-        self.cluster.machines.iter().position(|machine| Some(&machine.name) == self.machine.as_ref())
+        self.machines().iter().position(|machine| Some(&machine.name) == self.machine.as_ref())
     }
 
     pub(super) fn slot_index(&self) -> Option<usize> {
@@ -182,44 +312,39 @@ impl Model {
 
     /// The slot under the cursor.
     pub(super) fn chosen(&self) -> Option<&SlotView> {
-        self.slot_index().and_then(|index| self.slots().get(index))
+        self.slots().into_iter().find(|slot| Some(&slot.id) == self.slot.as_ref())
     }
 
     /// Takes a newer picture.
-    pub(super) fn replace(&mut self, view: ClusterView) {
+    pub(super) fn replace(&mut self, picture: Picture) {
         let was_empty = self.cluster.machines.is_empty();
-        self.cluster = clean(view);
+        self.now = self.now.max(picture.now);
+        self.cluster = picture;
         if was_empty && self.place == Place::Machines {
             self.start();
         }
         if matches!(self.place, Place::Slots(_)) && self.opened().is_none() {
             self.place = Place::Machines;
         }
-        if self.machine_index().is_none() {
+        // Hidden by the filter is not gone.
+        let machines = &self.cluster.machines;
+        if !machines.iter().any(|machine| Some(&machine.name) == self.machine.as_ref()) {
             self.machine = None;
         }
-        if matches!(self.place, Place::Slots(_)) && self.slot_index().is_none() {
+        if let Some(machine) = self.opened()
+            && !machine.slots.iter().any(|slot| Some(&slot.id) == self.slot.as_ref())
+        {
             self.slot = None;
             self.hint = false;
         }
+        self.leave_what_is_gone();
     }
 
     /// Shows the progress of a reservation.
     pub(super) fn begin(&mut self, slot: SlotId) {
         self.notice.clear();
-        self.place = Place::Progress { slot, lines: VecDeque::new() };
-    }
-
-    /// Adds to the progress shown.
-    pub(super) fn progress(&mut self, text: &str) {
-        if let Place::Progress { lines, .. } = &mut self.place {
-            for line in clean_lines(text) {
-                if lines.len() == PROGRESS_LINES {
-                    lines.pop_front();
-                }
-                lines.push_back(line);
-            }
-        }
+        self.filter.clear();
+        self.place = Place::Progress { slot, steps: Steps::begun(self.now) };
     }
 
     /// Back from the progress to the list it was asked from, the cursor where it was.
@@ -242,25 +367,17 @@ impl Model {
         self.return_to_list();
         self.notice = clean_lines(text);
     }
+
+    /// Says something above what is shown.
+    pub(super) fn tell(&mut self, text: &str) {
+        self.notice = clean_lines(text);
+    }
 }
 
 fn clean_lines(text: &str) -> Vec<String> {
-    text.lines().take(PROGRESS_LINES).map(clean_text).collect()
+    text.lines().take(TEXT_LINES).map(clean_text).collect()
 }
 
-fn clean_text(text: &str) -> String {
+pub(super) fn clean_text(text: &str) -> String {
     printable(text).chars().take(TEXT_CHARS).collect()
-}
-
-/// Made safe where it enters, so that no drawing code can forget.
-fn clean(mut view: ClusterView) -> ClusterView {
-    view.cluster = clean_text(&view.cluster);
-    for machine in &mut view.machines {
-        machine.label = machine.label.as_deref().map(clean_text);
-        machine.offline = machine.offline.as_deref().map(clean_text);
-        for gpu in machine.slots.iter_mut().flat_map(|slot| &mut slot.gpus) {
-            *gpu = clean_text(gpu);
-        }
-    }
-    view
 }

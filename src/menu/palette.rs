@@ -12,6 +12,8 @@ pub struct Palette {
     pub unicode: bool,
     /// Control sequences at all; without them a picture is printed as lines.
     pub escapes: bool,
+    /// Tells where it was clicked.
+    pub mouse: bool,
 }
 
 impl Palette {
@@ -32,6 +34,9 @@ impl Palette {
             color: escapes && !mono && !no_color,
             unicode: utf8 || (locale.is_empty() && escapes && !old),
             escapes,
+            mouse: escapes
+                && !old
+                && !["linux", "cons", "ansi", "sun"].iter().any(|name| term.starts_with(name)),
         }
     }
 
@@ -56,6 +61,15 @@ fn without_style(cell: &mut Cell) {
     cell.modifier = Modifier::empty();
 }
 
+/// A text reduced to what can be shown.
+pub(super) fn plain_text(palette: Palette, text: &str) -> String {
+    if palette.unicode {
+        return text.to_owned();
+    }
+    let ascii = |char: char| if char.is_ascii() { char } else { ascii(char.encode_utf8(&mut [0; 4])) };
+    text.chars().map(ascii).collect()
+}
+
 fn ascii(symbol: &str) -> char {
     match symbol.chars().next().unwrap_or(' ') {
         '●' => '*',
@@ -65,6 +79,10 @@ fn ascii(symbol: &str) -> char {
         '←' => '<',
         '→' => '>',
         '…' => '.',
+        '█' => '#',
+        '░' => '-',
+        '✓' => '+',
+        '▸' => '>',
         '·' => '-',
         'à' | 'â' | 'ä' => 'a',
         'ç' => 'c',

@@ -7,6 +7,7 @@ use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
 use super::backend::Ansi;
 use super::model::Model;
 use super::palette::Palette;
+use super::sheet::Spots;
 use super::view::view;
 
 /// The largest picture: a client names its size, and must not choose our memory.
@@ -20,6 +21,10 @@ const ENTER: &[u8] = b"\x1b[?1049h\x1b[?7l\x1b[?25l\x1b[?2004h\x1b[0m\x1b[2J\x1b
 const LEAVE: &[u8] = b"\x1b[0m\x1b[2J\x1b[H\x1b[?2004l\x1b[?7h\x1b[?25h\x1b[?1049l";
 
 const CLEAR: &[u8] = b"\x1b[0m\x1b[2J";
+
+/// Clicks and the wheel are told (1000), as numbers (1006).
+const MOUSE_ON: &[u8] = b"\x1b[?1000h\x1b[?1006h";
+const MOUSE_OFF: &[u8] = b"\x1b[?1006l\x1b[?1000l";
 
 /// Where the terminal is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +43,9 @@ pub struct Screen {
     stage: Stage,
     /// Sent before the next picture.
     before: &'static [u8],
+    /// The mouse is ours. Only where there is something to click on: elsewhere it selects text to be copied.
+    mouse: bool,
+    spots: Spots,
 }
 
 impl Screen {
@@ -45,7 +53,8 @@ impl Screen {
     #[must_use]
     pub fn new(columns: u16, rows: u16, palette: Palette) -> Self {
         let size = fitting(columns, rows);
-        Self { terminal: blank(size), size, palette, stage: Stage::Outside, before: b"" }
+        let spots = Spots::default();
+        Self { terminal: blank(size), size, palette, stage: Stage::Outside, before: b"", mouse: false, spots }
     }
 
     /// Takes the terminal over: alternate screen, cursor hidden, cleared.
@@ -59,7 +68,20 @@ impl Screen {
     /// What changes the terminal's picture into the model's: nothing if it is the same already, and
     /// nothing after [`Screen::leave`].
     pub fn draw(&mut self, model: &Model) -> Vec<u8> {
-        self.show(|frame| view(model, frame))
+        let mut spots = Spots::default();
+        let mut bytes = self.show(|frame| spots = view(model, frame));
+        self.spots = spots;
+        let mouse = self.palette.mouse && self.stage == Stage::Entered && spots.any();
+        if mouse != std::mem::replace(&mut self.mouse, mouse) {
+            bytes.extend_from_slice(if mouse { MOUSE_ON } else { MOUSE_OFF });
+        }
+        bytes
+    }
+
+    /// The row of the list that is shown in this row of the screen.
+    #[must_use]
+    pub fn row_at(&self, y: u16) -> Option<usize> {
+        self.spots.at(y)
     }
 
     /// The same for any picture.
@@ -96,7 +118,11 @@ impl Screen {
     pub fn leave(&mut self) -> Vec<u8> {
         let entered = self.stage == Stage::Entered;
         self.stage = Stage::Left;
-        if entered && self.palette.escapes { LEAVE.to_vec() } else { Vec::new() }
+        if !entered || !self.palette.escapes {
+            return Vec::new();
+        }
+        let mouse = if std::mem::take(&mut self.mouse) { MOUSE_OFF } else { b"" };
+        [mouse, LEAVE].concat()
     }
 }
 

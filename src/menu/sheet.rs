@@ -21,8 +21,12 @@ pub(super) struct Sheet {
     pub summary: Option<String>,
     /// What the list is.
     pub heading: String,
+    /// What is known of it, above the list.
+    pub facts: Vec<Line<'static>>,
     /// The list.
     pub rows: Vec<Line<'static>>,
+    /// Rows begin with a mark that numbers them, and can be chosen.
+    pub numbered: bool,
     /// The row under the cursor.
     pub selected: Option<usize>,
     /// Where there is no cursor: the first row in view.
@@ -36,8 +40,8 @@ pub(super) struct Sheet {
 }
 
 impl Sheet {
-    /// Draws what fits.
-    pub(super) fn draw(&self, area: Rect, buffer: &mut Buffer) {
+    /// Draws what fits. Says where the rows are that can be chosen.
+    pub(super) fn draw(&self, area: Rect, buffer: &mut Buffer) -> Spots {
         let plan = self.plan(area);
         let mut paper = Paper::new(area, buffer);
         let mut y = area.y;
@@ -59,7 +63,12 @@ impl Sheet {
             paper.text(y, &self.heading, Style::new().add_modifier(Modifier::BOLD));
             y += 1 + plan.gap;
         }
-        self.list(&mut paper, y, plan.list);
+        for fact in self.facts.iter().take(usize::from(plan.facts)) {
+            paper.row(y, fact, false);
+            y += 1;
+        }
+        y += if plan.facts == 0 { 0 } else { plan.gap };
+        let spots = self.list(&mut paper, y, plan.list);
         y += plan.list + plan.gap;
         for line in &plan.hint {
             paper.text(y, line, Style::new().add_modifier(Modifier::BOLD));
@@ -69,6 +78,7 @@ impl Sheet {
             let keys = joined(&self.keys, usize::from(area.width));
             paper.text(area.bottom().saturating_sub(1), &keys, Style::new().add_modifier(Modifier::DIM));
         }
+        spots
     }
 
     /// Shares the height out: first some of the list, then what the reader needs most.
@@ -82,14 +92,15 @@ impl Sheet {
         let hint = left.take(clip(self.hint.as_slice(), columns, left.most(3)));
         let footer = left.take_row();
         let notice = left.take(clip(&self.notice, columns, left.most((height / 4).max(1))));
+        let facts = left.take_count(u16::try_from(self.facts.len()).unwrap_or(u16::MAX).min(height / 3));
         let summary = left.take(clip(self.summary.as_slice(), columns, left.most(3)));
         let heading = left.take_row();
         let title = left.take_row();
         let list = wanted.min(reserved.saturating_add(left.rows));
-        Plan { title, heading, footer, gap, notice, summary, hint, list }
+        Plan { title, heading, footer, gap, notice, summary, hint, facts, list }
     }
 
-    fn list(&self, paper: &mut Paper<'_>, top: u16, height: u16) {
+    fn list(&self, paper: &mut Paper<'_>, top: u16, height: u16) -> Spots {
         let shown = usize::from(height);
         let hidden = self.rows.len().saturating_sub(shown);
         let first = match self.selected {
@@ -107,6 +118,29 @@ impl Sheet {
         if first < hidden {
             paper.edge(top.saturating_add(height).saturating_sub(1), "↓");
         }
+        let count = if self.numbered { self.rows.len().saturating_sub(first).min(shown) } else { 0 };
+        Spots { top, first, count }
+    }
+}
+
+/// Where the rows that can be chosen are on the screen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spots {
+    top: u16,
+    first: usize,
+    count: usize,
+}
+
+impl Spots {
+    /// The row of the list that is shown in this row of the screen.
+    pub(super) fn at(self, y: u16) -> Option<usize> {
+        let below = usize::from(y.checked_sub(self.top)?);
+        (below < self.count).then(|| self.first.saturating_add(below))
+    }
+
+    /// Is there anything to click on?
+    pub(super) fn any(self) -> bool {
+        self.count > 0
     }
 }
 
@@ -120,6 +154,7 @@ struct Plan {
     notice: Vec<String>,
     summary: Vec<String>,
     hint: Vec<String>,
+    facts: u16,
     list: u16,
 }
 
@@ -140,6 +175,14 @@ impl Left {
             self.rows = self.rows.saturating_sub(count.saturating_add(gap));
         }
         lines
+    }
+
+    fn take_count(&mut self, wanted: u16) -> u16 {
+        let count = self.most(wanted);
+        if count > 0 {
+            self.rows = self.rows.saturating_sub(count.saturating_add(self.gap));
+        }
+        count
     }
 
     fn take_row(&mut self) -> bool {

@@ -2,7 +2,9 @@
 
 mod flow;
 mod keys;
+mod mine;
 mod pictures;
+mod plain;
 mod random;
 
 use jiff::Timestamp;
@@ -10,9 +12,13 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::*;
+use crate::agent::protocol::JupyterState;
+use crate::engine::Stage;
 use crate::reservation::view::{ClusterView, HoldView, MachineView, SlotState, SlotView, WaitingView};
 use crate::reservation::{SlotId, Target, UserName};
+use crate::store::KeyRecord;
 use crate::text::Lang;
+use crate::text::connect::Way;
 
 fn time(text: &str) -> Timestamp {
     format!("2026-08-01T{text}:00Z").parse().unwrap()
@@ -65,6 +71,17 @@ fn full() -> ClusterView {
     view
 }
 
+/// The usual one, where the reader holds gpu2/2.
+fn with_mine() -> ClusterView {
+    let mut view = usual();
+    view.machines[1].slots[1].state = taken("linus", "17:30");
+    view
+}
+
+fn way() -> Way {
+    Way { host: "100.64.0.7".into(), port: 2222, user: "linus".into(), alias: "clusteria".into() }
+}
+
 /// One in which linus waits behind grace.
 fn waiting() -> ClusterView {
     let place = |name: &str, place, estimate| WaitingView {
@@ -105,7 +122,11 @@ fn slot(text: &str) -> SlotId {
 /// The picture as text, blanks at the ends of lines left out.
 fn picture(model: &Model, columns: u16, rows: u16) -> String {
     let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
-    terminal.draw(|frame| view(model, frame)).unwrap();
+    terminal
+        .draw(|frame| {
+            view(model, frame);
+        })
+        .unwrap();
     let buffer = terminal.backend().buffer();
     let lines = buffer.content.chunks(usize::from(columns.max(1)));
     let text = lines.map(|line| line.iter().map(|cell| cell.symbol()).collect::<String>());

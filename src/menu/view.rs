@@ -5,41 +5,71 @@ use ratatui::text::Line;
 
 use super::lists::{hint, machine_rows, queue_rows, slot_rows, summary};
 use super::model::{Model, Place};
-use super::sheet::Sheet;
+use super::sheet::{Sheet, Spots};
 use super::wrap::wrap;
-use crate::reservation::{MachineName, SlotId};
+use super::{help, mine_view};
+use crate::reservation::MachineName;
 use crate::text::Say;
 use crate::text::menu::Menu;
+use crate::text::mine::Mine;
 
-/// Draws the model, in any size.
-pub fn view(model: &Model, frame: &mut Frame) {
+/// Draws the model, in any size. Says where the rows are that can be clicked.
+pub fn view(model: &Model, frame: &mut Frame) -> Spots {
     let area = frame.area();
     if area.is_empty() {
-        return;
+        return Spots::default();
     }
-    let columns = usize::from(area.width);
-    let sheet = match &model.place {
+    sheet(model, usize::from(area.width)).draw(area, frame.buffer_mut())
+}
+
+/// What the model's screen says in so many columns.
+pub(super) fn sheet(model: &Model, columns: usize) -> Sheet {
+    if let Some(top) = model.help {
+        return Sheet { title: title(model), clock: clock(model), ..help::sheet(model, top, columns) };
+    }
+    match &model.place {
         Place::Machines => machines(model, columns),
         Place::Slots(machine) => slots(model, machine, columns),
         Place::Waiting => waiting(model, columns),
-        Place::Progress { slot, lines } => progress(model, slot, lines.iter(), columns),
-    };
-    sheet.draw(area, frame.buffer_mut());
+        Place::Progress { slot, steps } => mine_view::progress(model, slot, steps, columns),
+        Place::Mine => mine_view::mine(model, columns),
+        Place::Ways => mine_view::ways(model, None, columns),
+        Place::Card(password) => mine_view::ways(model, Some(password), columns),
+        Place::Keys => mine_view::keys(model, columns),
+        Place::Paste(text) => mine_view::paste(model, text, columns),
+    }
 }
 
-/// What the lists have in common.
-fn common(model: &Model) -> Sheet {
-    Sheet {
-        title: format!("{} · {}", model.cluster.cluster, model.user),
-        clock: model.cluster.now.strftime("%H:%M UTC").to_string(),
-        notice: model.notice.clone(),
-        summary: summary(model),
-        ..Sheet::default()
-    }
+fn title(model: &Model) -> String {
+    format!("{} · {}", model.cluster.cluster, model.user)
+}
+
+fn clock(model: &Model) -> String {
+    model.now.strftime("%H:%M UTC").to_string()
+}
+
+/// What all screens have in common.
+pub(super) fn common(model: &Model) -> Sheet {
+    Sheet { title: title(model), clock: clock(model), notice: model.notice.clone(), ..Sheet::default() }
 }
 
 fn keys(model: &Model, keys: &[Menu<'_>]) -> Vec<String> {
     keys.iter().map(|key| key.say(model.lang)).collect()
+}
+
+/// The keys that all lists have, the less needed ones last.
+fn more_keys(model: &Model) -> Vec<String> {
+    let mine = model.mine().map(|_| Mine::KeyToMine);
+    [Mine::KeyHelp, Mine::KeyFind].into_iter().chain(mine).map(|key| key.say(model.lang)).collect()
+}
+
+/// The heading, with what is looked for.
+fn found(model: &Model, heading: String) -> String {
+    if !model.filter.is_on() {
+        return heading;
+    }
+    let cursor = if model.filter.typing { "_" } else { "" };
+    format!("{heading} · {}{cursor}", Mine::Filter { text: model.filter.text() }.say(model.lang))
 }
 
 /// The way to the queue, from a list where it is worth going.
@@ -51,38 +81,45 @@ fn key_wait(model: &Model) -> Option<Menu<'static>> {
 }
 
 fn waiting(model: &Model, columns: usize) -> Sheet {
-    let common = common(model);
     let mine = model.waiting();
-    let not_waiting = || Menu::NotWaiting.say(model.lang);
     let first = match mine {
         Some(waiting) if waiting.held.is_some() => vec![Menu::KeyReserve, Menu::KeyLeave],
         Some(_) => vec![Menu::KeyLeave],
         None => Vec::new(),
     };
     let shown: Vec<Menu<'_>> = first.into_iter().chain([Menu::KeyEscape, Menu::KeyQuit]).collect();
+    let selected = model.cluster.queue.iter().position(|waiting| waiting.user == model.user);
     Sheet {
         heading: Menu::Queue.say(model.lang),
         rows: queue_rows(model, columns),
-        selected: model.cluster.queue.iter().position(|waiting| waiting.user == model.user),
-        summary: mine.map_or_else(|| Some(not_waiting()), |_| common.summary.clone()),
+        numbered: true,
+        selected,
+        summary: if mine.is_some() { summary(model) } else { Some(Menu::NotWaiting.say(model.lang)) },
         hint: mine.map(|_| Menu::KeepsPlace.say(model.lang)),
         keys: keys(model, &shown),
-        ..common
+        ..common(model)
     }
 }
 
 fn machines(model: &Model, columns: usize) -> Sheet {
     let wait = key_wait(model);
-    let shown: Vec<Menu<'_>> = [Menu::KeyMove, Menu::KeyOpen]
-        .into_iter()
-        .chain(wait)
-        .chain([Menu::KeyQuit, Menu::KeyDirect])
-        .collect();
+    let first: Vec<Menu<'_>> =
+        [Menu::KeyMove, Menu::KeyOpen].into_iter().chain(wait).chain([Menu::KeyQuit]).collect();
+    let mut shown = keys(model, &first);
+    shown.extend(more_keys(model));
+    shown.extend(keys(model, &[Menu::KeyDirect]));
+    let mut rows = machine_rows(model, columns);
+    let numbered = !rows.is_empty();
+    if rows.is_empty() && model.filter.is_on() {
+        rows.extend(wrap(&Mine::NothingFound.say(model.lang), columns).into_iter().map(Line::raw));
+    }
     Sheet {
-        heading: Menu::ChooseMachine.say(model.lang),
-        rows: machine_rows(model, columns),
+        heading: found(model, Menu::ChooseMachine.say(model.lang)),
+        summary: summary(model),
+        rows,
+        numbered,
         selected: model.machine_index(),
-        keys: keys(model, &shown),
+        keys: shown,
         ..common(model)
     }
 }
@@ -91,38 +128,32 @@ fn slots(model: &Model, machine: &MachineName, columns: usize) -> Sheet {
     let label = model.opened().and_then(|machine| machine.label.as_deref());
     let heading = Menu::ChooseSlot { machine }.say(model.lang);
     let mut rows = slot_rows(model, columns);
+    let numbered = !rows.is_empty();
     if rows.is_empty() {
-        rows.push(Line::raw(Menu::NoSlots.say(model.lang)));
+        let text = match model.filter.is_on() {
+            true => Mine::NothingFound.say(model.lang),
+            false => Menu::NoSlots.say(model.lang),
+        };
+        rows.push(Line::raw(text));
     }
     let back = model.can_go_back().then_some(Menu::KeyBack);
-    let shown: Vec<Menu<'_>> = [Menu::KeyReserve]
+    let first: Vec<Menu<'_>> = [Menu::KeyReserve]
         .into_iter()
         .chain(key_wait(model))
         .chain(back)
-        .chain([Menu::KeyQuit, Menu::KeyMove, Menu::KeyDirect])
+        .chain([Menu::KeyQuit, Menu::KeyMove])
         .collect();
+    let mut shown = keys(model, &first);
+    shown.extend(more_keys(model));
+    shown.extend(keys(model, &[Menu::KeyDirect]));
     Sheet {
-        heading: label.map_or(heading.clone(), |label| format!("{heading} ({label})")),
+        heading: found(model, label.map_or(heading.clone(), |label| format!("{heading} ({label})"))),
+        summary: summary(model),
         rows,
+        numbered,
         selected: model.slot_index(),
         hint: hint(model),
-        keys: keys(model, &shown),
-        ..common(model)
-    }
-}
-
-fn progress<'a>(
-    model: &Model,
-    slot: &SlotId,
-    lines: impl Iterator<Item = &'a String>,
-    columns: usize,
-) -> Sheet {
-    Sheet {
-        heading: Menu::Reserving { slot }.say(model.lang),
-        rows: lines.flat_map(|line| wrap(line, columns)).map(Line::raw).collect(),
-        follow: true,
-        keys: keys(model, &[Menu::KeyCancel]),
-        summary: None,
+        keys: shown,
         ..common(model)
     }
 }

@@ -51,6 +51,23 @@ pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
+/// The same for a line in two columns: its blanks stay, and what does not fit goes on below the second column.
+/// Where there is no room for two, in one.
+pub(super) fn wrap_lead(text: &str, columns: usize, lead: usize) -> Vec<String> {
+    if width(text) <= columns {
+        return vec![text.to_owned()];
+    }
+    let (head, tail) = split_at(text, lead);
+    if tail.is_empty() || columns < lead * 2 || !head.ends_with(' ') {
+        return wrap(text, columns);
+    }
+    let indent = " ".repeat(lead);
+    let lines = wrap(tail, columns.saturating_sub(lead)).into_iter().enumerate();
+    lines
+        .map(|(index, line)| if index == 0 { format!("{head}{line}") } else { format!("{indent}{line}") })
+        .collect()
+}
+
 /// The longest beginning that fits, and the rest.
 fn split_at(text: &str, columns: usize) -> (&str, &str) {
     let mut used = 0;

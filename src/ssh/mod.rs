@@ -16,6 +16,7 @@ mod inbox;
 pub mod landing;
 mod listener;
 mod login;
+mod menu_errands;
 mod menu_session;
 mod outgoing;
 mod pump;

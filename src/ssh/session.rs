@@ -62,15 +62,16 @@ impl Session {
     }
 
     /// Serves the channel until it is over or gone.
-    pub(super) async fn run(self, asked: Asked) {
+    pub(super) async fn run(mut self, asked: Asked) {
+        let inbox = self.inbox.clone();
         tokio::select! {
             () = self.serve(asked) => {}
-            () = self.inbox.closed() => {}
+            () = inbox.closed() => {}
         }
         self.visit().channels.remove(self.outgoing.id());
     }
 
-    async fn serve(&self, asked: Asked) {
+    async fn serve(&mut self, asked: Asked) {
         let door = match &asked {
             Asked::Exec(command) => frontdoor::split_command_line(command),
             _ => None,
@@ -87,7 +88,7 @@ impl Session {
         let has_reservation = matches!(lease, Ok(Some(_)));
         match land(first, has_reservation, self.visit().channels.menu_is_open()) {
             Landing::Door => self.answer(&door.unwrap_or_default()).await,
-            Landing::Menu => self.menu(lease.err()).await,
+            Landing::Menu => self.menu(lease.err(), is_plain(door.as_deref())).await,
             Landing::BehindMenu => self.refuse(&Refusal::MenuIsOpen).await,
             Landing::Container | Landing::Reserve => match self.container(lease, target).await {
                 Ok(container) => self.process(container, asked, self.pty.clone()).await,
@@ -98,7 +99,7 @@ impl Session {
 
     fn first(&self, asked: &Asked, door: Option<&[String]>) -> First {
         match (asked, door) {
-            (_, Some([word])) if word == "menu" && self.pty.is_some() => First::Menu,
+            (_, Some([word, ..])) if word == "menu" && self.pty.is_some() => First::Menu,
             (_, Some(_)) => First::Door,
             (Asked::Shell, None) if self.pty.is_some() => First::TerminalShell,
             _ => First::Other,
@@ -185,12 +186,14 @@ impl Session {
         if self.pty.is_some() { text.replace('\n', "\r\n") } else { text }
     }
 
-    async fn menu(&self, notice: Option<Refusal>) {
-        let Some(pty) = &self.pty else { return };
-        match menu_session::choose(self, pty, notice).await {
+    async fn menu(&mut self, notice: Option<Refusal>, plain: bool) {
+        let Some(pty) = self.pty.clone() else { return };
+        let choice = menu_session::choose(self, &pty, notice, plain).await;
+        self.lang = choice.lang;
+        match choice.container {
             // The terminal may have been resized while the menu was on it.
             Some((container, size)) => {
-                let pty = Pty { size, ..pty.clone() };
+                let pty = Pty { size, ..pty };
                 self.process(container, Asked::Shell, Some(pty)).await;
             }
             None => self.outgoing.finish(&Exit::Status(0)).await,
@@ -301,4 +304,9 @@ impl Session {
         let detail = error.to_string();
         self.outgoing.refuse(&Line::AgentFailed { slot, detail: &detail }.say(self.lang)).await;
     }
+}
+
+/// Is the menu asked for in lines?
+fn is_plain(door: Option<&[String]>) -> bool {
+    door.is_some_and(|words| words.iter().any(|word| word == "--plain"))
 }

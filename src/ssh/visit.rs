@@ -11,6 +11,7 @@ use super::landing::{First, Landing, land};
 use super::listener::Gateway;
 use crate::audit::Event;
 use crate::reservation::{Cause, Refusal};
+use crate::text::connect::Way;
 use crate::text::refusal::Refused;
 use crate::text::{Lang, Say};
 use crate::workspace::Container;
@@ -48,6 +49,17 @@ impl Visit {
     pub(super) fn note_forward(&self, kind: &'static str, target: String) {
         let (user, source) = (self.guest.identity.user().clone(), self.guest.peer.client);
         self.gateway.audit.note(Event::Forward { user, source, kind, target });
+    }
+
+    /// How the guest reaches this gateway: at the address where they did.
+    pub(super) fn way(&self) -> Way {
+        let local = self.guest.peer.local;
+        Way {
+            host: local.ip().to_canonical().to_string(),
+            port: local.port(),
+            user: self.guest.identity.user().to_string(),
+            alias: self.gateway.config.cluster.name.clone(),
+        }
     }
 
     /// Does the guest hold what their login names?

@@ -86,6 +86,10 @@ const STEPS: &[&str] = &[
     CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), boot TEXT NOT NULL, offset_ms INTEGER NOT NULL) STRICT;
 ",
     "
+    -- The language they have chosen, en or fr; without one their terminal says it.
+    ALTER TABLE users ADD COLUMN lang TEXT;
+",
+    "
     -- Personal tokens of the API: SHA-256 of 256 random bits.
     CREATE TABLE tokens (
         hash      TEXT PRIMARY KEY,

@@ -14,6 +14,7 @@ mod clock;
 mod health;
 mod history;
 mod inspect;
+mod languages;
 mod migrations;
 mod past;
 mod queue;

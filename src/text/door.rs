@@ -71,7 +71,7 @@ clusteria: reserve a container on a GPU machine and work in it.
   clusteria queue wait         join, stay here, and get the slot when it is your turn
   clusteria release            give yours back; everything outside /storage is deleted
   clusteria password           a new password for your reservation (SSH, JupyterLab); the old one ends
-  clusteria menu               the menu (needs a terminal)
+  clusteria menu [--plain]     the menu (needs a terminal); --plain: in lines, for screen readers
   clusteria key add            enrol a public key: cat ~/.ssh/id_ed25519.pub | ssh HOST clusteria key add
   clusteria key list           your keys; clusteria key remove FINGERPRINT
   clusteria password --account change your account's password
@@ -97,7 +97,7 @@ clusteria : réservez un conteneur sur une machine GPU et travaillez-y.
   clusteria queue wait         entrer dans la file, y rester, et obtenir la place à votre tour
   clusteria release            rendre la vôtre ; tout ce qui n'est pas dans /storage est supprimé
   clusteria password           un nouveau mot de passe de réservation (SSH, JupyterLab) ; l'ancien expire
-  clusteria menu               le menu (nécessite un terminal)
+  clusteria menu [--plain]     le menu (nécessite un terminal) ; --plain : en lignes, pour lecteurs d'écran
   clusteria key add            ajouter une clé publique : cat ~/.ssh/id_ed25519.pub | ssh HÔTE clusteria key add
   clusteria key list           vos clés ; clusteria key remove EMPREINTE
   clusteria password --account changer le mot de passe de votre compte

@@ -47,6 +47,7 @@ pub enum Menu<'a> {
     ChooseMachine,
     ChooseSlot { machine: &'a MachineName },
     FreeOf { free: usize, total: usize },
+    Frees { slot: &'a SlotId, until: Until },
     MachineOffline { reason: &'a str },
     MachineDraining,
     Free,
@@ -108,6 +109,8 @@ impl Menu<'_> {
             Self::ChooseMachine => "Choose a machine".to_owned(),
             Self::ChooseSlot { machine } => format!("Choose a slot on {machine}"),
             Self::FreeOf { free, total } => format!("{free}/{total} free"),
+            Self::Frees { slot, until } if until.left().is_zero() => format!("{slot} frees any moment now"),
+            Self::Frees { slot, until } => format!("{slot} frees in {}", span(until.left())),
             Self::MachineOffline { reason } => format!("offline: {reason}"),
             Self::MachineDraining => "no new reservations".to_owned(),
             Self::Free => "free".to_owned(),
@@ -187,6 +190,10 @@ impl Menu<'_> {
             Self::FreeOf { free, total } => {
                 format!("{free}/{total} {}", if *free > 1 { "libres" } else { "libre" })
             }
+            Self::Frees { slot, until } if until.left().is_zero() => {
+                format!("{slot} se libère d'un instant à l'autre")
+            }
+            Self::Frees { slot, until } => format!("{slot} se libère dans {}", span(until.left())),
             Self::MachineOffline { reason } => format!("hors ligne : {reason}"),
             Self::MachineDraining => "plus de réservations".to_owned(),
             Self::Free => "libre".to_owned(),

@@ -11,9 +11,11 @@ pub mod account;
 pub mod admin;
 pub mod admin_page;
 pub mod agent;
+pub mod connect;
 pub mod door;
 pub mod login;
 pub mod menu;
+pub mod mine;
 pub mod qr;
 pub mod queue;
 pub mod refusal;
@@ -37,6 +39,18 @@ impl Lang {
     #[must_use]
     pub fn from_locale(locale: &str) -> Self {
         if locale.to_ascii_lowercase().starts_with("fr") { Self::Fr } else { Self::En }
+    }
+
+    /// From its code, `en` or `fr`.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        [Self::En, Self::Fr].into_iter().find(|lang| lang.code() == code)
+    }
+
+    /// Its code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        self.pick("en", "fr")
     }
 
     /// Picks one of two renderings.

@@ -235,8 +235,9 @@ fn store(store: &Store, lang: Lang) -> String {
 pub fn brief(usage: &Usage, lang: Lang) -> String {
     let mut parts = Vec::new();
     if let Gpus::Listed { gpus, .. } = &usage.gpus {
-        let used: u64 = gpus.iter().filter_map(|gpu| gpu.memory_used).sum();
-        let total: u64 = gpus.iter().filter_map(|gpu| gpu.memory_total).sum();
+        // A container may lie: its numbers have no bounds.
+        let used = gpus.iter().filter_map(|gpu| gpu.memory_used).fold(0, u64::saturating_add);
+        let total = gpus.iter().filter_map(|gpu| gpu.memory_total).fold(0, u64::saturating_add);
         if total > 0 {
             parts.push(format!(
                 "GPU {}",
@@ -284,6 +285,37 @@ mod tests {
             alarm(&killed, Lang::Fr),
             "un processus a été tué : au-delà de la limite de mémoire de 8 Gio"
         );
+    }
+
+    #[test]
+    fn numbers_without_bounds_are_no_trouble() {
+        let all = u64::MAX;
+        let gpu = Gpu {
+            index: u32::MAX,
+            uuid: String::new(),
+            name: String::new(),
+            memory_used: Some(all),
+            memory_total: Some(all),
+            busy_percent: Some(u32::MAX),
+            celsius: Some(u32::MAX),
+        };
+        let usage = Usage {
+            gpus: Gpus::Listed { gpus: vec![gpu.clone(), gpu], processes: Vec::new() },
+            budget: Some(Budget { bytes: 1, used: Some(all) }),
+            memory: Some(Amount { used: all, limit: Some(0) }),
+            stores: vec![Store { target: "/s".into(), state: StoreState::Space { used: all, total: 1 } }],
+            oom_kills: all,
+            forks_refused: all,
+            load_hundredths: Some(u32::MAX),
+            processors_percent: Some(u32::MAX),
+            ..Usage::default()
+        };
+        for lang in [Lang::En, Lang::Fr] {
+            assert!(!lines(&usage, true, lang).is_empty() && !brief(&usage, lang).is_empty());
+        }
+        let mut alarms = crate::agent::usage::alarm::Alarms::default();
+        alarms.look(&Usage::default(), usize::MAX);
+        assert!(alarms.look(&usage, usize::MAX).iter().all(|told| !alarm(told, Lang::Fr).is_empty()));
     }
 
     #[test]

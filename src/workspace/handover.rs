@@ -88,18 +88,26 @@ impl Workspaces {
         drop(self.inner.end(id, reason));
     }
 
-    /// Another gateway tells what came of a start or an end that it had under way.
+    /// Another gateway tells what came of a start or an end that it had under way. If this is not the owner any more,
+    /// the owner is told.
     pub async fn told(&self, id: &ReservationId, fate: Fate) {
         let inner = &self.inner;
-        inner.elsewhere().remove(id);
-        match fate {
-            Fate::Active => {
-                if !inner.desk.change(|book| book.activate(id)) {
-                    inner.close_ending(id);
-                }
+        let note = || {
+            inner.elsewhere().remove(id);
+            match fate {
+                Fate::Active if inner.desk.change(|book| book.activate(id)) => {}
+                Fate::Active => inner.close_ending(id),
+                Fate::Left => inner.look_for_itself(id),
+                Fate::Ended { .. } => {}
             }
-            Fate::Ended { reason, detail } => inner.finish(id, reason, detail).await,
-            Fate::Left => inner.look_for_itself(id),
+        };
+        while inner.roles.as_owner(note).is_err() {
+            if let Some(heir) = self.heir().await {
+                return heir.tell(id, fate).await;
+            }
+        }
+        if let Fate::Ended { reason, detail } = fate {
+            inner.finish(id, reason, detail).await;
         }
     }
 
@@ -127,6 +135,9 @@ impl Inner {
                 (_, Some(pid)) => self.spawn(await_starter(self.clone(), reservation.id, pid)),
                 (State::Ending(_), None) if !self.starts_here(&reservation.id) => {
                     self.close_ending(&reservation.id)
+                }
+                (State::Starting, None) if !self.starts_here(&reservation.id) => {
+                    self.look_for_itself(&reservation.id);
                 }
                 _ => {}
             }

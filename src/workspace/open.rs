@@ -112,7 +112,9 @@ async fn conclude(inner: &Inner, id: &ReservationId, runs: bool) -> bool {
             Err(Role::Elder(heir)) => {
                 conclude();
                 if active {
-                    heir.tell(id, Fate::Active).await;
+                    // Who waits here need not wait for that.
+                    let id = id.clone();
+                    inner.kept.spawn(async move { heir.tell(&id, Fate::Active).await });
                 }
                 return active;
             }

@@ -57,7 +57,8 @@ fn look(world: &World) -> Result<Vec<Container>, String> {
         return Err(format!("the book holds {held:?}, the engines run {runs:?}"));
     }
     let folders = world.run_folders();
-    let ids: BTreeSet<String> = held.into_keys().collect();
+    let here = held.into_iter().filter(|(_, (_, slot))| slot.starts_with("gpu1/"));
+    let ids: BTreeSet<String> = here.map(|(id, _)| id).collect();
     if folders != ids {
         return Err(format!("folders {folders:?}, reservations {ids:?}"));
     }
@@ -97,7 +98,7 @@ pub fn lost(before: &[Container], after: &[Container], journal: &Journal) -> Vec
         .iter()
         .filter(|one| one.running && one.deadline > soon && !runs.contains(&one.reservation))
         .filter(|one| !journal.is_released(&one.reservation))
-        .filter(|one| !journal.is_taken(&one.reservation, &one.machine))
+        .filter(|one| !journal.is_taken(&one.reservation, &one.machine, one.deadline))
         .map(|one| format!("lost: {one:?}"))
         .collect()
 }

@@ -11,6 +11,10 @@ pub enum Takes {
     Nothing,
     /// Connections, whoever's they are; reservations go on.
     Connections,
+    /// Connections into the containers of a machine; reservations go on.
+    Path(String),
+    /// Containers of a machine that had only just been started.
+    Young(String),
     /// The containers of a machine, and what is connected to them.
     Machine(String),
     /// One reservation.
@@ -76,7 +80,8 @@ impl Fault for KillGateway {
     }
 }
 
-/// SIGKILL of an engine; containers run on (live-restore), and so do sessions in them.
+/// SIGKILL of an engine; containers run on (live-restore), and so do sessions in them. Only what was started in the last
+/// moments may be lost: a Docker Engine 20.10 that returns then finds a "dead shim" and removes the container.
 struct KillEngine(String);
 
 impl Fault for KillEngine {
@@ -90,7 +95,7 @@ impl Fault for KillEngine {
         world.machine(&self.0).start_engine();
     }
     fn takes(&self) -> Takes {
-        Takes::Nothing
+        Takes::Young(self.0.clone())
     }
     fn place(&self) -> String {
         self.0.clone()
@@ -118,7 +123,7 @@ impl Fault for FreezeEngine {
     }
 }
 
-/// The network cable of a machine.
+/// The network cable of a machine. (gpu1 shares this host with the gateway: nothing of it goes over the network.)
 struct CutLink(String);
 
 impl Fault for CutLink {
@@ -132,7 +137,7 @@ impl Fault for CutLink {
         world.machine(&self.0).join();
     }
     fn takes(&self) -> Takes {
-        Takes::Nothing
+        Takes::Path(self.0.clone())
     }
     fn place(&self) -> String {
         self.0.clone()
@@ -205,7 +210,7 @@ impl Fault for KillAgent {
     fn inject(&mut self, world: &World) {
         let Some(container) = &self.0 else { return };
         let mut docker = std::process::Command::new("docker");
-        docker.args(["-H", &world.machine(&container.machine).unix(), "kill", &container.name]);
+        docker.args(["-H", &world.machine(&container.machine).unix(), "kill", &container.id]);
         let _ = docker.output().unwrap();
     }
     fn heal(&mut self, _: &World) {}

@@ -4,11 +4,17 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use super::faults::Takes;
 use super::people::Held;
+use super::world::LIFETIME_SECONDS;
 
 /// A fault is felt a little before its heal is noted as done and a little after.
 const MARGIN: Duration = Duration::from_secs(3);
+
+/// Younger containers than this may be lost with their engine's process.
+const YOUNG_SECONDS: i64 = 10;
 
 #[derive(Debug)]
 pub enum Outcome {
@@ -33,6 +39,7 @@ pub struct Work {
 struct Past {
     takes: Takes,
     from: Instant,
+    at: Timestamp,
     /// `None` while it lasts.
     to: Option<Instant>,
 }
@@ -84,7 +91,12 @@ impl Journal {
     }
 
     pub fn begins(&self, takes: Takes) {
-        self.0.lock().unwrap().faults.push(Past { takes, from: Instant::now(), to: None });
+        self.0.lock().unwrap().faults.push(Past {
+            takes,
+            from: Instant::now(),
+            at: Timestamp::now(),
+            to: None,
+        });
     }
 
     /// All faults are over and everything has settled.
@@ -100,12 +112,13 @@ impl Journal {
     }
 
     /// Did a fault take this reservation, or its machine?
-    pub fn is_taken(&self, id: &str, machine: &str) -> bool {
+    pub fn is_taken(&self, id: &str, machine: &str, deadline: Timestamp) -> bool {
         let pages = self.0.lock().unwrap();
         pages.faults.iter().any(|fault| match &fault.takes {
             Takes::Machine(name) => name == machine && fault.to.is_none(),
             Takes::Reservation(other) => other == id,
-            Takes::Nothing | Takes::Connections => false,
+            Takes::Young(name) => name == machine && fault.meets_young(deadline),
+            Takes::Nothing | Takes::Connections | Takes::Path(_) => false,
         })
     }
 
@@ -129,7 +142,7 @@ impl Journal {
 
 impl Pages {
     fn excuses(&self, work: &Work) -> bool {
-        let overdue = work.held.deadline.duration_since(jiff::Timestamp::now()).as_secs_f64()
+        let overdue = work.held.deadline.duration_since(Timestamp::now()).as_secs_f64()
             < work.ended.elapsed().as_secs_f64() + 3.0;
         overdue
             || self.released.contains(&work.held.id)
@@ -143,8 +156,16 @@ impl Past {
         match &self.takes {
             Takes::Nothing => false,
             Takes::Connections => meets,
-            Takes::Machine(machine) => *machine == work.held.machine && meets,
+            Takes::Machine(machine) | Takes::Path(machine) => *machine == work.held.machine && meets,
+            Takes::Young(machine) => *machine == work.held.machine && self.meets_young(work.held.deadline),
             Takes::Reservation(id) => *id == work.held.id,
         }
+    }
+
+    /// Was the reservation with this deadline made just before, or meanwhile?
+    fn meets_young(&self, deadline: Timestamp) -> bool {
+        let age = self.at.duration_since(deadline).as_secs() + LIFETIME_SECONDS;
+        age < YOUNG_SECONDS
+            && self.to.is_none_or(|to| to.elapsed().as_secs() < LIFETIME_SECONDS.unsigned_abs())
     }
 }

@@ -2,14 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::journal::{Journal, Outcome, Work};
 use super::random::Random;
 use super::world::{Client, World};
-use crate::common::{Cluster, free_port};
+use crate::common::{Cluster, free_port, signal};
 
 /// Of a transfer, in KiB.
 const SIZES: [u64; 4] = [64, 512, 2048, 6144];
@@ -45,7 +45,8 @@ impl Person<'_> {
                     _ => self.work("forward", &held, Self::forward),
                 },
             }
-            std::thread::sleep(Duration::from_millis(20 + self.random.below(200)));
+            let pause = if self.held.is_some() { 50 + self.random.below(300) } else { 500 };
+            std::thread::sleep(Duration::from_millis(pause));
         }
     }
 
@@ -168,8 +169,7 @@ impl Person<'_> {
             Ok(port) => self.through(local, port, &sent),
             Err(_) => Outcome::Cut("no server".into()),
         };
-        let _ = serving.kill();
-        let _ = serving.wait();
+        end(serving);
         outcome
     }
 
@@ -187,10 +187,17 @@ impl Person<'_> {
             }
             std::thread::sleep(Duration::from_millis(20));
         };
-        let _ = forward.kill();
-        let _ = forward.wait();
+        end(forward);
         judge(sent, &got, i32::from(got.len() < sent.len()), "the forward ended")
     }
+}
+
+/// By SIGTERM to `timeout`, which passes it on.
+fn end(mut child: Child) {
+    if child.try_wait().unwrap().is_none() {
+        signal(child.id(), "TERM");
+    }
+    child.wait().unwrap();
 }
 
 fn first_line(from: &mut impl Read) -> String {

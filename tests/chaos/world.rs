@@ -9,7 +9,9 @@ use crate::common::engines::{Engines, Machine};
 use crate::common::{Cluster, Plan, Ran};
 
 pub const USERS: [&str; 7] = ["ada", "bob", "eve", "kim", "lea", "max", "zoe"];
-const SLOTS: u8 = 2;
+const SLOTS: usize = 2;
+/// Short, so that deadlines pass in the middle of it all. The plan says it in words.
+pub const LIFETIME_SECONDS: i64 = 60;
 pub const GRACE_SECONDS: i64 = 2;
 
 pub struct World {
@@ -24,22 +26,16 @@ pub struct World {
 impl World {
     pub fn start() -> Self {
         let engines = Engines::start(3);
-        let mut machines = String::new();
-        for machine in &engines.machines {
-            machines +=
-                &format!("[[machine]]\nname = \"{}\"\nengine = \"{}\"\n", machine.name, machine.unix());
-            machines += &"[[machine.slot]]\n".repeat(usize::from(SLOTS));
-        }
         let plan = Plan {
             slots: Vec::new(),
-            // Short, so that deadlines pass in the middle of it all.
             lifetime: "60s",
             warnings: "[\"5s\"]",
             grace: "2s",
             users: &[],
+            tls: false,
             ssh: "drain = \"5m\"",
             reservation: "auto_reserve = false",
-            more: format!("[audit]\npath = \"audit.jsonl\"\n\n{machines}"),
+            more: format!("[audit]\npath = \"audit.jsonl\"\n\n{}", engines.config(SLOTS)),
             ..Plan::default()
         };
         let mut cluster = Cluster::prepare(&plan);
@@ -73,7 +69,7 @@ impl World {
             docker.args(["ps", "-a", "--no-trunc", "--filter", &filter, "--format"]);
             let label = |name: &str| format!("{{{{.Label \"clusteria.{name}\"}}}}");
             let labels = ["reservation", "user", "slot", "deadline"].map(label).join("\t");
-            docker.arg(format!("{labels}\t{{{{.State}}}}\t{{{{.Names}}}}"));
+            docker.arg(format!("{labels}\t{{{{.State}}}}\t{{{{.ID}}}}"));
             let output = docker.output().unwrap();
             if !output.status.success() {
                 return None;
@@ -93,7 +89,7 @@ impl World {
         output.status.success().then(|| serde_json::from_slice(&output.stdout).ok())?
     }
 
-    /// The reservations that have a folder for their agent.
+    /// The reservations that have a folder for their agent: those of the machine that shares this host, gpu1.
     pub fn run_folders(&self) -> BTreeSet<String> {
         let run = self.cluster.lock().unwrap().path("run");
         let folders = std::fs::read_dir(run).unwrap().flatten().filter(|entry| entry.path().is_dir());
@@ -124,13 +120,13 @@ pub struct Container {
     pub slot: String,
     pub deadline: jiff::Timestamp,
     pub running: bool,
-    pub name: String,
+    /// The engine's own: a name may be the next one's in a moment.
+    pub id: String,
 }
 
 impl Container {
     fn read(machine: &str, line: &str) -> Self {
-        let [reservation, user, slot, deadline, state, name] = line.split('\t').collect::<Vec<_>>()[..]
-        else {
+        let [reservation, user, slot, deadline, state, id] = line.split('\t').collect::<Vec<_>>()[..] else {
             panic!("{line}");
         };
         Self {
@@ -140,7 +136,7 @@ impl Container {
             slot: slot.to_owned(),
             deadline: deadline.parse().unwrap(),
             running: state == "running",
-            name: name.to_owned(),
+            id: id.to_owned(),
         }
     }
 }

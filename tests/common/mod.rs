@@ -98,8 +98,6 @@ pub struct Cluster {
     pub folder: tempfile::TempDir,
     pub port: u16,
     gateway: Option<Child>,
-    /// More of the gateway's environment.
-    pub environment: Vec<(std::ffi::OsString, std::ffi::OsString)>,
     /// Gateways that took over from it, oldest first.
     heirs: Mutex<Vec<u32>>,
 }

@@ -63,6 +63,18 @@ impl Terminal {
         self.keys(&["Enter"]);
     }
 
+    /// Pastes a text, between marks where they are asked for.
+    pub fn paste(&self, text: &str) {
+        self.tmux(&["set-buffer", text]);
+        self.tmux(&["paste-buffer", "-p"]);
+    }
+
+    /// Clicks on a cell, counted from 0, as a terminal tells it.
+    pub fn click(&self, column: usize, row: usize) {
+        let (column, row) = (column + 1, row + 1);
+        self.tmux(&["send-keys", "-l", &format!("\x1b[<0;{column};{row}M\x1b[<0;{column};{row}m")]);
+    }
+
     pub fn resize(&self, columns: u16, rows: u16) {
         self.tmux(&["resize-window", "-x", &columns.to_string(), "-y", &rows.to_string()]);
     }

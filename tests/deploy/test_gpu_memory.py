@@ -94,6 +94,16 @@ class GpuMemory(unittest.TestCase):
         empty, _ = self.run_python(look, "")
         self.assertEqual(empty, without)
 
+    def test_the_whole_cpp_library_is_there_before_tensorflow_and_not_without_it(self):
+        said, _ = self.run_python("""
+            def loaded(): return "libstdc++.so.6" in open("/proc/self/maps").read()
+            import torch
+            print(loaded(), end=" ")
+            import tensorflow
+            print(loaded())
+        """, None)
+        self.assertEqual(said, "False True")
+
     def test_once_both_are_loaded_nothing_is_left_of_it(self):
         said, _ = self.run_python("""
             import sys, tensorflow, torch

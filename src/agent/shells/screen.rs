@@ -111,11 +111,11 @@ impl Screen {
         out.into_bytes()
     }
 
-    /// The lines above the screen, put where the client's terminal keeps such lines.
+    /// The lines above the screen, put where the client's terminal keeps such lines. Begins on an empty line.
     fn history(&mut self) -> String {
         let screen = self.parser.screen_mut();
         let (rows, columns) = screen.size();
-        let mut out = String::from("\x1b[0m\r\n");
+        let mut out = String::from("\x1b[0m\r");
         for above in (1..=screen.scrollback_len()).rev() {
             screen.set_scrollback(above);
             if let Some(line) = screen.rows_formatted(0, columns.get()).next() {
@@ -172,7 +172,7 @@ mod tests {
             screen.show(format!("line {number}\r\n").as_bytes(), false);
         }
         let mut back = seen(&mut screen, size(40, 5));
-        assert_eq!(back.parser.screen().contents(), "line 27\nline 28\nline 29\nline 30\n");
+        assert_eq!(back.parser.screen().contents(), "line 27\nline 28\nline 29\nline 30");
         let screen = back.parser.screen_mut();
         screen.set_scrollback(usize::MAX);
         let mut lines = String::new();
@@ -206,7 +206,10 @@ mod tests {
         screen.show(b"$ ", false);
         let back = seen(&mut screen, size(60, 10));
         let contents = back.parser.screen().contents();
-        assert!(contents.starts_with("line 15\n") && contents.ends_with("line 23\n$"), "{contents}");
+        assert!(
+            contents.starts_with("line 15\n") && contents.trim_end().ends_with("line 23\n$"),
+            "{contents}"
+        );
     }
 
     #[test]

@@ -61,12 +61,16 @@ impl Sampler {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is known, at once.
+    /// What is known, at once. Somebody looks: nvidia-smi is asked again soon.
     pub(super) fn report(&self, plan: &GpuPlan) -> Usage {
+        self.state().somebody_asked = true;
+        self.asked.notify_all();
+        self.known(plan)
+    }
+
+    fn known(&self, plan: &GpuPlan) -> Usage {
         let mut usage = {
-            let mut state = self.state();
-            state.somebody_asked = true;
-            self.asked.notify_all();
+            let state = self.state();
             let mut usage = state.usage.clone();
             if let Some(waited) = state.asking.map(|since| since.elapsed()).filter(|w| *w > smi::LIMIT) {
                 usage.gpus = Gpus::Silent { seconds: u32::try_from(waited.as_secs()).unwrap_or(u32::MAX) };
@@ -104,9 +108,10 @@ impl Sampler {
 fn used(gpus: &Gpus, plan: &GpuPlan) -> Option<u64> {
     let Gpus::Listed { gpus, processes } = gpus else { return None };
     if !plan.shared {
-        return Some(gpus.iter().filter_map(|gpu| gpu.memory_used).sum());
+        return Some(gpus.iter().filter_map(|gpu| gpu.memory_used).fold(0, u64::saturating_add));
     }
-    (!processes.is_empty()).then(|| processes.iter().filter_map(|process| process.memory).sum())
+    let own = processes.iter().filter_map(|process| process.memory);
+    (!processes.is_empty()).then(|| own.fold(0, u64::saturating_add))
 }
 
 /// Starts the threads that look.
@@ -146,7 +151,7 @@ fn watch(agent: &Agent) {
             usage.load_hundredths = load();
             usage.processors_percent = percent;
         }
-        for alarm in alarms.look(&agent.usage.peek(&agent.config.gpus), agent.config.gpus.count) {
+        for alarm in alarms.look(&agent.usage.known(&agent.config.gpus), agent.config.gpus.count) {
             let is_forks = matches!(alarm, Alarm::TooManyProcesses { .. });
             if is_forks && forks_told.is_some_and(|told| told.elapsed() < FORKS_AGAIN) {
                 continue;
@@ -155,16 +160,6 @@ fn watch(agent: &Agent) {
             agent.terminals.say(&Notice::Alarm(&alarm));
         }
         sleep(PERIOD);
-    }
-}
-
-impl Sampler {
-    /// As [`Sampler::report`], without making nvidia-smi be asked.
-    fn peek(&self, plan: &GpuPlan) -> Usage {
-        let asked = self.state().somebody_asked;
-        let usage = self.report(plan);
-        self.state().somebody_asked = asked;
-        usage
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bollard::Docker;
 use bollard::container::LogOutput;
-use bollard::models::SystemInfo;
+use bollard::models::{HostConfigLogConfig, SystemInfo};
 use bollard::query_parameters::{
     CreateContainerOptions, LogsOptionsBuilder, RemoveContainerOptionsBuilder, WaitContainerOptions,
 };
@@ -113,6 +113,8 @@ pub(super) async fn probe(
     body.labels = Some([(format!("{CLUSTER}.helper"), wanted.labels.cluster.clone())].into());
     if let Some(host) = &mut body.host_config {
         host.auto_remove = Some(false);
+        // Whatever the engine does with logs by default: this is how the answer comes back.
+        host.log_config = Some(HostConfigLogConfig { typ: Some("json-file".into()), config: None });
     }
     let made = limited(START_LIMIT, docker.create_container(None::<CreateContainerOptions>, body)).await?;
     let answer = timeout(limit, run(docker, &made.id)).await;

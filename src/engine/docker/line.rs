@@ -7,12 +7,12 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bollard::errors::Error;
-use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
+use bollard::{API_DEFAULT_VERSION, BollardRequest, ClientVersion, Docker};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{HOST, HeaderValue};
@@ -23,16 +23,19 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
-use super::CALL_LIMIT;
+use super::START_LIMIT;
 use super::ssh::SshLine;
 use crate::agent::pins::keep_alive;
 use crate::config::{EngineAddress, EngineTls};
 
 /// To connect, with everything that belongs to it.
 const CONNECT_LIMIT: Duration = Duration::from_secs(8);
+/// For a connection that has failed to say why.
+const LAST_WORD: Duration = Duration::from_secs(1);
 /// Idle connections that are kept.
 const MOST_IDLE: usize = 4;
 /// What an engine may say on one connection: so much at once, and so much more each second. The longest honest answer is
@@ -40,22 +43,31 @@ const MOST_IDLE: usize = 4;
 const BUDGET: u64 = 16 * 1024 * 1024;
 const BUDGET_EACH_SECOND: u64 = 1024 * 1024;
 
-/// A client of the engine at this address. Nothing is asked yet.
-pub(super) fn client(address: &EngineAddress) -> Result<Docker, Error> {
-    let line = Arc::new(Line { address: address.clone(), idle: Mutex::default() });
+/// A client of the engine at this address that has agreed with it on an API version.
+pub(super) async fn client(address: &EngineAddress) -> Result<Docker, Error> {
+    let version = Arc::new(OnceLock::new());
+    let line = Arc::new(Line { address: address.clone(), version: version.clone(), idle: Mutex::default() });
     let transport = move |request: BollardRequest| line.clone().exchange(request);
-    Docker::connect_with_custom_transport(
-        transport,
-        Some("http://docker"),
-        CALL_LIMIT.as_secs(),
-        API_DEFAULT_VERSION,
-    )
+    // Each call has a limit of its own; bollard's is the longest of them.
+    let limit = START_LIMIT.as_secs();
+    let docker =
+        Docker::connect_with_custom_transport(transport, Some("http://docker"), limit, API_DEFAULT_VERSION)?;
+    let docker = docker.negotiate_version().await?;
+    let ClientVersion { major_version, minor_version } = docker.client_version();
+    let _ = version.set(format!("/v{major_version}.{minor_version}"));
+    Ok(docker)
 }
 
 struct Line<B> {
     address: EngineAddress,
+    /// What was agreed on, as it stands before every path: bollard itself leaves it out (0.21), and an engine takes
+    /// a path without one for its own newest version.
+    version: Arc<OnceLock<String>>,
     idle: Mutex<Vec<SendRequest<B>>>,
 }
+
+/// Tells why a connection has ended.
+type Ended = oneshot::Receiver<hyper::Error>;
 
 impl<B> Line<B>
 where
@@ -64,13 +76,17 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     async fn exchange(self: Arc<Self>, request: Request<B>) -> Result<Response<Incoming>, Error> {
-        let mut request = relative(request);
+        let version = self.version.get().map(String::as_str).unwrap_or_default();
+        let mut request = relative(request, version);
         loop {
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let (mut sender, is_new) = match idle {
-                Some(sender) if sender.is_ready() => (sender, false),
+            let (mut sender, ended) = match idle {
+                Some(sender) if sender.is_ready() => (sender, None),
                 Some(_) => continue,
-                None => (self.connect().await?, true),
+                None => {
+                    let (sender, ended) = self.connect().await?;
+                    (sender, Some(ended))
+                }
             };
             match sender.try_send_request(request).await {
                 Ok(response) => {
@@ -78,9 +94,9 @@ where
                     return Ok(response);
                 }
                 // An idle connection whose other end had gone meanwhile, and nothing of the request has left.
-                Err(mut failed) => match failed.take_message().filter(|_| !is_new) {
-                    Some(again) => request = again,
-                    None => return Err(failed.into_error().into()),
+                Err(mut failed) => match (failed.take_message(), ended) {
+                    (Some(again), None) => request = again,
+                    (_, ended) => return Err(why(failed.into_error(), ended).await.into()),
                 },
             }
         }
@@ -96,27 +112,36 @@ where
         }
     }
 
-    async fn connect(&self) -> Result<SendRequest<B>, Error> {
+    async fn connect(&self) -> Result<(SendRequest<B>, Ended), Error> {
         let opened = timeout(CONNECT_LIMIT, open(&self.address)).await;
         let late = || {
-            let what = format!("no connection within {} s", CONNECT_LIMIT.as_secs());
+            let what = format!("no answer within {} s", CONNECT_LIMIT.as_secs());
             Err(io::Error::new(io::ErrorKind::TimedOut, what))
         };
         let stream = opened.unwrap_or_else(|_| late())?;
         let (sender, connection) = handshake(TokioIo::new(Budgeted::new(stream))).await?;
+        let (tell, ended) = oneshot::channel();
         tokio::spawn(async move {
             if let Err(e) = connection.await {
-                tracing::debug!("a connection to an engine has ended: {e}");
+                let _ = tell.send(e);
             }
         });
-        Ok(sender)
+        Ok((sender, ended))
     }
 }
 
+/// A request that could not be sent knows less than the connection does: an engine that does not believe our certificate
+/// says so when the handshake is over for us already.
+async fn why(failed: hyper::Error, ended: Option<Ended>) -> hyper::Error {
+    let Some(ended) = ended.filter(|_| failed.is_canceled()) else { return failed };
+    timeout(LAST_WORD, ended).await.ok().and_then(Result::ok).unwrap_or(failed)
+}
+
 /// Over a connection of its own a request names no host; HTTP/1.1 wants the header all the same.
-fn relative<B>(mut request: Request<B>) -> Request<B> {
+fn relative<B>(mut request: Request<B>, version: &str) -> Request<B> {
     let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
-    if let Ok(uri) = path.parse::<Uri>() {
+    let version = if path.starts_with("/v1.") { "" } else { version };
+    if let Ok(uri) = format!("{version}{path}").parse::<Uri>() {
         *request.uri_mut() = uri;
     }
     request.headers_mut().insert(HOST, HeaderValue::from_static("docker"));

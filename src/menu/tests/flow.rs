@@ -60,7 +60,7 @@ fn a_slot_taken_under_the_cursor_is_not_reserved() {
     let mut view = usual();
     view.machines[1].slots[2].state = taken("grace", "18:53");
     view.machines[1].slots[0].state = SlotState::Free;
-    update(&mut model, Event::Cluster(view));
+    update(&mut model, Event::Cluster(view.into()));
     assert_eq!(press(&mut model, Key::Enter), None);
     assert!(picture(&model, 80, 24).contains("gpu2/3 is taken by grace"));
 }
@@ -70,16 +70,16 @@ fn the_cursor_stays_on_what_it_is_on() {
     let mut model = model(usual());
     let mut view = usual();
     view.machines.reverse();
-    update(&mut model, Event::Cluster(view.clone()));
+    update(&mut model, Event::Cluster(view.clone().into()));
     press(&mut model, Key::Enter);
     assert!(picture(&model, 80, 24).contains("Choose a slot on gpu2"));
     view.machines[1].slots.remove(0);
-    update(&mut model, Event::Cluster(view.clone()));
+    update(&mut model, Event::Cluster(view.clone().into()));
     view.machines[1].slots.remove(1);
-    update(&mut model, Event::Cluster(view.clone()));
+    update(&mut model, Event::Cluster(view.clone().into()));
     assert_eq!(press(&mut model, Key::Enter), None, "what was chosen is gone, nothing is");
     view.machines.remove(1);
-    update(&mut model, Event::Cluster(view));
+    update(&mut model, Event::Cluster(view.into()));
     assert!(picture(&model, 80, 24).contains("Choose a machine"));
     assert_eq!(press(&mut model, Key::Enter), None);
     assert!(picture(&model, 80, 24).contains("Choose a machine"));
@@ -94,12 +94,16 @@ fn a_reservation_in_progress_is_told_and_cancelled() {
         let mut model = model(usual());
         press(&mut model, Key::Enter);
         press(&mut model, Key::Enter);
-        for line in 0..200 {
-            update(&mut model, Event::Progress(format!("line {line}")));
+        for layers_done in 0..200 {
+            let stage = Stage::Pulling { layers_done, layers: 200, bytes: 7_000_000 };
+            update(&mut model, Event::Progress(stage));
         }
+        update(&mut model, Event::Progress(Stage::Creating));
+        update(&mut model, Event::Clock(time("10:54")));
         let shown = picture(&model, 80, 24);
-        assert!(shown.contains("Reserving gpu2/3") && shown.contains("line 199"), "{shown}");
-        assert!(!shown.contains("line 1\n"), "{shown}");
+        assert!(shown.contains("Reserving gpu2/3 · 1 min"), "{shown}");
+        assert!(shown.contains("✓ fetching the image: layer 199 of 200, 7 MB"), "{shown}");
+        assert!(shown.contains("▸ creating the container") && !shown.contains("198"), "{shown}");
         assert_eq!(press(&mut model, Key::CtrlD), None);
         assert_eq!(press(&mut model, cancel), Some(Action::Cancel));
         assert!(picture(&model, 80, 24).contains("Choose a slot on gpu2"));
@@ -140,11 +144,11 @@ fn a_full_cluster_offers_the_queue_and_a_turn_is_taken_with_enter() {
     assert!(picture(&model, 80, 24).contains("w wait in line"));
     assert_eq!(press(&mut model, Key::Char('w')), Some(Action::Join(Target::Any)));
     assert_eq!(press(&mut model, Key::Enter), None, "it is nobody's turn");
-    update(&mut model, Event::Cluster(waiting()));
+    update(&mut model, Event::Cluster(waiting().into()));
     let shown = picture(&model, 80, 24);
     assert!(shown.contains("You are number 2 in the queue") && shown.contains("14:05 UTC"), "{shown}");
     assert_eq!(press(&mut model, Key::Enter), None, "nor now");
-    update(&mut model, Event::Cluster(turn()));
+    update(&mut model, Event::Cluster(turn().into()));
     assert!(picture(&model, 80, 24).contains("It is your turn: gpu1/2 is held for you until 10:58 UTC"));
     assert_eq!(press(&mut model, Key::Enter), Some(Action::Reserve(slot("gpu1/2"))));
     update(&mut model, Event::Failed("It is gone.".into()));
@@ -158,12 +162,12 @@ fn the_queue_is_joined_for_the_machine_that_is_shown_and_left_with_one_key() {
     press(&mut model, Key::Char('1'));
     let gpu1 = Target::Machine("gpu1".parse().unwrap());
     assert_eq!(press(&mut model, Key::Char('w')), Some(Action::Join(gpu1)));
-    update(&mut model, Event::Cluster(waiting()));
+    update(&mut model, Event::Cluster(waiting().into()));
     assert_eq!(press(&mut model, Key::Escape), None, "the place is kept");
     assert!(picture(&model, 80, 24).contains("w your place"));
     assert_eq!(press(&mut model, Key::Char('w')), None);
     assert_eq!(press(&mut model, Key::Char('x')), Some(Action::Leave));
-    update(&mut model, Event::Cluster(full()));
+    update(&mut model, Event::Cluster(full().into()));
     assert!(picture(&model, 80, 24).contains("Choose a machine"));
     press(&mut model, Key::Char('w'));
     update(&mut model, Event::Failed("The queue takes nobody more.".into()));
@@ -176,7 +180,7 @@ fn a_slot_that_is_held_is_only_for_its_holder() {
     press(&mut mine, Key::Escape);
     press(&mut mine, Key::Enter);
     assert_eq!(press(&mut mine, Key::Enter), Some(Action::Reserve(slot("gpu1/2"))));
-    let mut other = Model::new(turn(), &user("ada"), Lang::En);
+    let mut other = Model::new(turn(), &user("alan"), Lang::En);
     press(&mut other, Key::Enter);
     assert_eq!(press(&mut other, Key::Char('2')), None);
     let shown = picture(&other, 80, 24);

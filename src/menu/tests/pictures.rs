@@ -15,9 +15,10 @@ fn same(name: &str, picture: &str) {
 
 fn in_all_sizes_and_languages(name: &str, view: &ClusterView, notice: Option<&str>, events: &[Event]) {
     for (lang, code) in [(Lang::En, "en"), (Lang::Fr, "fr")] {
-        for (columns, rows) in [(80, 24), (40, 10)] {
-            let mut model =
-                Model::new(view.clone(), &user("linus"), lang).with_notice(notice.map(Into::into));
+        for (columns, rows) in [(80, 24), (40, 10), (120, 40)] {
+            let mut model = Model::new(view.clone(), &user("linus"), lang)
+                .with_notice(notice.map(Into::into))
+                .with_way(way());
             for event in events {
                 update(&mut model, event.clone());
             }
@@ -46,9 +47,52 @@ fn slots_with_a_hint() {
 #[test]
 fn progress() {
     let mut events = [Key::Enter, Key::Enter].map(Event::Key).to_vec();
-    events.push(Event::Progress("Starting the container on gpu2".to_owned()));
-    events.push(Event::Progress("Waiting for its agent".to_owned()));
+    events.push(Event::Progress(Stage::Pulling { layers_done: 3, layers: 7, bytes: 812_000_000 }));
+    events.push(Event::Progress(Stage::Creating));
+    events.push(Event::Progress(Stage::Starting));
+    events.push(Event::Progress(Stage::Agent));
+    events.push(Event::Clock(time("10:54")));
     in_all_sizes_and_languages("progress", &usual(), None, &events);
+}
+
+#[test]
+fn found_by_typing() {
+    let keys = "/edsg".chars().map(|char| Event::Key(Key::Char(char))).collect::<Vec<_>>();
+    in_all_sizes_and_languages("find", &usual(), None, &keys);
+}
+
+#[test]
+fn ones_own_reservation() {
+    let gauge = |name: &str, percent, words: &str| Gauge { name: name.into(), percent, words: words.into() };
+    let gauges = vec![gauge("GPU 2", 37, "8.9 of 24 GB"), gauge("/storage", 95, "9.5 of 10 GB")];
+    let facts = Facts { jupyter: Some(JupyterState::Starting), has_password: Some(true), gauges };
+    in_all_sizes_and_languages("mine", &with_mine(), None, &[Event::Facts(facts)]);
+}
+
+#[test]
+fn a_question_before_the_end() {
+    in_all_sizes_and_languages("release", &with_mine(), None, &[Event::Key(Key::Char('6'))]);
+}
+
+#[test]
+fn ways_to_connect() {
+    let facts = Facts { jupyter: Some(JupyterState::Running), ..Facts::default() };
+    let events = [Event::Facts(facts), Event::Key(Key::Char('2'))];
+    in_all_sizes_and_languages("ways", &with_mine(), None, &events);
+}
+
+#[test]
+fn keys() {
+    let key = |comment: &str, used: Option<&str>| KeyRecord {
+        fingerprint: format!("SHA256:{}", "x".repeat(43)).replace("xx", comment.get(..2).unwrap()),
+        line: String::new(),
+        comment: comment.into(),
+        last_used: used.map(time),
+    };
+    let keys = vec![key("linus@laptop", Some("09:10")), key("old desktop", None)];
+    let events = [Event::Key(Key::Char('4')), Event::Keys(keys), Event::Key(Key::Down)];
+    in_all_sizes_and_languages("keys", &with_mine(), None, &events);
+    in_all_sizes_and_languages("paste", &with_mine(), None, &[events[0].clone(), Event::Key(Key::Char('a'))]);
 }
 
 #[test]
@@ -57,6 +101,35 @@ fn the_queue_and_a_turn() {
     in_all_sizes_and_languages("turn", &turn(), None, &[]);
     let back = [Key::Escape, Key::Enter].map(Event::Key);
     in_all_sizes_and_languages("turn-slots", &turn(), None, &back);
+}
+
+#[test]
+fn help() {
+    in_all_sizes_and_languages("help", &usual(), None, &[Event::Key(Key::Char('?'))]);
+}
+
+#[test]
+fn the_card_has_the_password_and_no_mouse_over_it() {
+    let password = crate::auth::ReservationPassword::generate().unwrap();
+    let mut model = model(with_mine()).with_way(way());
+    assert_eq!(update(&mut model, Event::Ready(password.clone())), None);
+    for (columns, rows) in [(80, 24), (120, 40), (60, 16)] {
+        let shown = picture(&model, columns, rows);
+        for text in ["gpu2/2 is yours", password.reveal(), "ssh -p 2222 linus@100.64.0.7"] {
+            assert!(shown.contains(text), "{text}: {shown}");
+        }
+    }
+    assert!(!format!("{model:?}").contains(password.reveal()));
+    assert_eq!(press(&mut model, Key::Enter), Some(Action::Enter));
+    let palette = Palette::for_terminal("xterm", "", false);
+    let mut screen = Screen::new(80, 24, palette);
+    screen.enter();
+    let bytes = screen.draw(&model);
+    assert!(!bytes.windows(6).any(|part| part == b"[?1000"), "what is to be copied can be selected");
+    press(&mut model, Key::Escape);
+    assert!(screen.draw(&model).ends_with(b"\x1b[?1000h\x1b[?1006h"));
+    assert!(!picture(&model, 80, 24).contains(password.reveal()), "shown once");
+    assert!(screen.leave().starts_with(b"\x1b[?1006l\x1b[?1000l"));
 }
 
 #[test]

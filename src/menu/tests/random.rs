@@ -5,13 +5,14 @@ use proptest::prelude::*;
 
 use super::*;
 
-const PALETTE: Palette = Palette { color: true, unicode: true, escapes: true };
+const PALETTE: Palette = Palette { color: true, unicode: true, escapes: true, mouse: true };
 const RESTORED: &[u8] = b"\x1b[?2004l\x1b[?7h\x1b[?25h\x1b[?1049l";
 
 fn a_state() -> impl Strategy<Value = SlotState> {
     prop_oneof![
         3 => Just(SlotState::Free),
         1 => Just(taken("ada", "14:05")),
+        1 => Just(taken("linus", "14:05")),
         1 => Just(SlotState::Starting { user: user("grace"), deadline: time("01:00") }),
         1 => Just(SlotState::Ending { user: user("a23456789-123456789-123456789-12") }),
         1 => Just(SlotState::Held { user: user("linus"), until: time("11:00") }),
@@ -72,14 +73,49 @@ fn an_event() -> impl Strategy<Value = Event> {
         Key::Char('w'),
         Key::Char('x'),
         Key::Char('é'),
+        Key::Char('/'),
+        Key::Char('?'),
+        Key::Char('m'),
+        Key::Char('L'),
+        Key::Char('y'),
+        Key::Char('a'),
+        Key::Char('d'),
+        Key::Char('6'),
+        Key::Pasted('1'),
+        Key::WheelDown,
+        Key::WheelUp,
     ];
     prop_oneof![
         8 => proptest::sample::select(keys.to_vec()).prop_map(Event::Key),
         4 => Just(Event::Key(Key::Enter)),
-        2 => a_cluster().prop_map(Event::Cluster),
-        2 => any::<String>().prop_map(Event::Progress),
+        2 => a_cluster().prop_map(|view| Event::Cluster(view.into())),
+        1 => any::<usize>().prop_map(|bytes| {
+            Event::Progress(Stage::Pulling { layers_done: bytes, layers: bytes, bytes: bytes as u64 })
+        }),
+        1 => Just(Event::Progress(Stage::Agent)),
         1 => any::<String>().prop_map(Event::Failed),
+        1 => any::<String>().prop_map(Event::Told),
+        1 => any::<String>().prop_map(Event::Text),
+        1 => any::<String>().prop_map(|words| Event::Uses([(slot("gpu1/1"), words)].into())),
+        2 => (0..20usize).prop_map(Event::Click),
+        2 => (0..20usize).prop_map(Event::Choose),
+        1 => (0..2_000_000_000i64).prop_map(|s| Event::Clock(Timestamp::from_second(s).unwrap())),
+        1 => Just(Event::Ready(crate::auth::ReservationPassword::generate().unwrap())),
+        1 => vec(any::<String>(), 0..4).prop_map(|comments| Event::Keys(comments.into_iter().map(a_key).collect())),
+        1 => (any::<String>(), any::<u8>(), any::<String>()).prop_map(|(name, percent, words)| {
+            let jupyter = Some(JupyterState::Failed { why: words.clone() });
+            Event::Facts(Facts { jupyter, has_password: None, gauges: vec![Gauge { name, percent, words }] })
+        }),
     ]
+}
+
+fn a_key(comment: String) -> KeyRecord {
+    KeyRecord {
+        fingerprint: format!("SHA256:{}", comment.len()),
+        line: String::new(),
+        comment,
+        last_used: None,
+    }
 }
 
 fn a_size() -> impl Strategy<Value = (u16, u16)> {
@@ -128,11 +164,36 @@ proptest! {
             }
             bytes.extend(screen.draw(&model));
             prop_assert!(screen.draw(&model).is_empty());
+            for row in 0..size.unwrap_or((0, 30)).1.min(60) {
+                prop_assert!(screen.row_at(row).is_none_or(|at| at < 100));
+            }
         }
         bytes.extend(screen.leave());
         prop_assert!(bytes.ends_with(RESTORED));
         prop_assert!(!without_our_sequences(&bytes).contains(char::is_control));
         prop_assert!(screen.leave().is_empty() && screen.draw(&model).is_empty());
+    }
+
+    #[test]
+    fn lines_are_as_safe_as_screens(first in a_cluster(), steps in vec(
+        prop_oneof![an_event().prop_map(Ok), vec(any::<u8>(), 0..8).prop_map(Err)], 0..20)) {
+        let mut model = Model::new(first, &user("linus"), Lang::Fr).with_notice(Some("\x1b[2Jhello".into()));
+        let mut face = Face::new(80, 24, Palette::for_terminal("dumb", "", false), false);
+        let mut bytes = [face.enter(), face.show(&model)].concat();
+        for step in steps {
+            let events = match step {
+                Ok(event) => vec![event],
+                Err(typed) => face.hear(&typed),
+            };
+            for event in events {
+                update(&mut model, event);
+            }
+            bytes.extend(face.show(&model));
+            prop_assert!(face.show(&model).is_empty());
+        }
+        bytes.extend(face.leave());
+        prop_assert!(bytes.is_ascii());
+        prop_assert!(!bytes.iter().any(|b| b.is_ascii_control() && !matches!(b, b'\r' | b'\n' | 8)));
     }
 
     #[test]
@@ -149,7 +210,7 @@ proptest! {
     #[test]
     fn differences_add_up(first in a_cluster(), events in vec(an_event(), 1..12)) {
         let mut model = Model::new(first, &user("linus"), Lang::En);
-        let ascii = Palette { color: false, unicode: false, escapes: true };
+        let ascii = Palette { color: false, unicode: false, escapes: true, mouse: false };
         let (mut screen, mut seen) = (Screen::new(60, 20, ascii), Glass::new(60, 20));
         for event in events {
             update(&mut model, event);
@@ -203,11 +264,32 @@ fn a_label_cannot_speak_to_the_terminal() {
         machine.offline = machine.offline.as_ref().map(|_| "\x1bPq\x1b\\".to_owned());
         machine.slots.iter_mut().for_each(|slot| slot.gpus = vec!["\x1b[6n".to_owned()]);
     }
-    let mut model = model(view);
+    view.machines[0].slots[0].state = taken("linus", "14:05");
+    let mut model = model(view).with_notice(Some("motd\x1b[2J\x07".into()));
     let mut screen = Screen::new(80, 24, PALETTE);
     let mut bytes = screen.draw(&model);
-    press(&mut model, Key::Enter);
-    bytes.extend(screen.draw(&model));
+    let hostile = "\x1b]0;x\x07\u{9b}31m\u{202e}".to_owned();
+    let gauges = vec![Gauge { name: hostile.clone(), percent: 200, words: hostile.clone() }];
+    let jupyter = Some(JupyterState::Failed { why: hostile.clone() });
+    let events = [
+        Event::Facts(Facts { jupyter, has_password: None, gauges }),
+        Event::Failed(hostile.clone()),
+        Event::Key(Key::Char('4')),
+        Event::Keys(vec![a_key(hostile.clone())]),
+        Event::Told(hostile),
+        Event::Key(Key::Char('a')),
+        Event::Key(Key::Pasted('\u{9b}')),
+        Event::Key(Key::Escape),
+        Event::Key(Key::Escape),
+        Event::Key(Key::Escape),
+        Event::Key(Key::Enter),
+        Event::Key(Key::Char('/')),
+        Event::Key(Key::Char('\u{202e}')),
+    ];
+    for event in events {
+        update(&mut model, event);
+        bytes.extend(screen.draw(&model));
+    }
     let plain = without_our_sequences(&bytes);
     assert!(!plain.contains(char::is_control) && !plain.contains('\u{202e}'));
     for sequence in ["\x1b[2J", "\x1b]", "\x1bP", "\x1b[6n", "\u{9b}"] {

@@ -145,9 +145,10 @@ impl Connection {
         remote.visit.note_channel(asked.kind());
         let mut env = waiting.env;
         env.extend(original.map(|original| ("SSH_ORIGINAL_COMMAND".to_owned(), original)));
+        let chosen = self.gateway.door.languages.of(remote.visit.guest.identity.user());
         let client = ClientSession {
             remote: remote.clone(),
-            lang: Lang::from_locale(locale(&env)),
+            lang: chosen.unwrap_or_else(|| Lang::from_locale(locale(&env))),
             pty: waiting.pty,
             env,
             wants_agent: waiting.wants_agent,
