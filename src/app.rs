@@ -33,6 +33,7 @@ use crate::handover::{self, Bequest, Heir, InheritError, Inheritance, Request, S
 use crate::reservation::MachineName;
 use crate::ssh::{Listeners, ServeError};
 use crate::store::{Ledger, StoreError};
+use crate::web::{Web, WebError};
 use crate::workspace::Workspaces;
 
 /// How long connections may take to end by themselves when the gateway stops.
@@ -60,6 +61,9 @@ pub enum AppError {
     /// Listening.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// The page.
+    #[error(transparent)]
+    Web(#[from] WebError),
     /// A gateway runs and nothing can be taken over from it.
     #[error(transparent)]
     Inherit(#[from] InheritError),
@@ -93,6 +97,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     let door = FrontDoor::new(workspaces, auth, charter, audit.clone(), ledger).until(stopping.clone());
     let mut inheritance = Inheritance::ask(&config.store.runtime).await?;
     let mut listeners = Listeners::bind(config.clone(), door.clone(), inheritance.as_mut())?;
+    let mut page = Web::open(&config, door.clone(), inheritance.as_mut())?;
     let (requests, asked) = mpsc::channel(1);
     let server = || Server::open(&config.store.runtime, door.clone(), requests, stopping.clone());
     let server = match inheritance {
@@ -113,11 +118,15 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
             server
         }
     };
+    for address in page.addresses() {
+        tracing::info!("the page listens on {address}");
+    }
     for address in listeners.addresses() {
         tracing::info!("listening on {address}");
     }
     listeners.accept();
-    let owner = Owner { office: Office::open(&door), listeners, server, door, stopping, hangup };
+    page.accept();
+    let owner = Owner { office: Office::open(&door), listeners, page, server, door, stopping, hangup };
     signals::tell_ready();
     owner.serve(asked).await;
     Ok(())
@@ -126,6 +135,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
 /// The gateway that decides.
 struct Owner {
     listeners: Listeners,
+    page: Web,
     office: Office,
     server: Server,
     door: FrontDoor,
@@ -177,11 +187,12 @@ impl Owner {
     /// Either the other is the owner, or nothing has changed.
     async fn hand_over(mut self, mut bequest: Bequest) -> Result<Elder, Box<Self>> {
         tracing::info!(pid = bequest.pid, "a new gateway wants to take over");
-        if let Err(e) = bequest.offer(self.listeners.places()).await {
+        if let Err(e) = bequest.offer([self.listeners.places(), self.page.places()].concat()).await {
             tracing::warn!("it does not: {}", in_full(&e));
             return Err(Box::new(self));
         }
         self.listeners.pause().await;
+        self.page.pause().await;
         self.office.close().await;
         let estate = self.door.workspaces.lay_down().await;
         match bequest.give(estate).await {
@@ -189,8 +200,9 @@ impl Owner {
                 let heir = Heir::new(handover::path(&self.door.workspaces.config().store.runtime));
                 self.door.workspaces.retire(heir.clone());
                 self.listeners.close().await;
-                let Self { listeners, server, door, stopping, hangup, .. } = self;
-                Ok(Elder { listeners, server, door, heir, stopping, hangup })
+                self.page.close().await;
+                let Self { listeners, page, server, door, stopping, hangup, .. } = self;
+                Ok(Elder { listeners, page, server, door, heir, stopping, hangup })
             }
             Err(e) => {
                 tracing::error!("the new gateway did not take over, this one goes on: {}", in_full(&e));
@@ -200,6 +212,7 @@ impl Owner {
                 }
                 self.office = Office::open(&self.door);
                 self.listeners.accept();
+                self.page.accept();
                 Err(Box::new(self))
             }
         }
@@ -207,7 +220,8 @@ impl Owner {
 
     async fn stop(mut self) {
         self.listeners.close().await;
-        self.listeners.drain(DRAIN).await;
+        self.page.close().await;
+        tokio::join!(self.listeners.drain(DRAIN), self.page.drain(DRAIN));
         if tokio::time::timeout(LAST_WORK, self.door.workspaces.shut_down()).await.is_err() {
             tracing::warn!("some work is not done: the next gateway will find it");
         }

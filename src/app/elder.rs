@@ -11,6 +11,7 @@ use crate::audit::Audit;
 use crate::frontdoor::FrontDoor;
 use crate::handover::{Followed, Heir, Server};
 use crate::ssh::Listeners;
+use crate::web::Web;
 use crate::workspace::Workspaces;
 
 /// Between two tries to find the owner.
@@ -19,6 +20,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// A gateway that decides nothing any more.
 pub(super) struct Elder {
     pub(super) listeners: Listeners,
+    pub(super) page: Web,
     pub(super) server: Server,
     pub(super) door: FrontDoor,
     pub(super) heir: Heir,
@@ -29,12 +31,12 @@ pub(super) struct Elder {
 impl Elder {
     /// Serves until the last connection has ended, the deadline, or until all gateways are told to stop.
     pub(super) async fn serve_out(self) {
-        let Self { listeners, server, door, heir, stopping, mut hangup } = self;
+        let Self { listeners, page, server, door, heir, stopping, mut hangup } = self;
         let (workspaces, audit) = (&door.workspaces, &door.audit);
         tracing::info!(open = listeners.open_connections(), "a new gateway has taken over: serving out");
         let follow = tokio::spawn(follow(heir, workspaces.clone(), audit.clone(), stopping.clone()));
         let work = async {
-            listeners.served_out().await;
+            tokio::join!(listeners.served_out(), page.served_out());
             workspaces.last_starts().await;
             server.retire().await;
         };
@@ -51,7 +53,7 @@ impl Elder {
         };
         if let Some(why) = over {
             tracing::info!(open = listeners.open_connections(), "{why}");
-            listeners.drain(DRAIN).await;
+            tokio::join!(listeners.drain(DRAIN), page.drain(DRAIN));
             // Who was starting something must still tell what came of it.
             let _ = timeout(DRAIN, workspaces.last_starts()).await;
         }

@@ -33,6 +33,7 @@ pub mod permissions;
 pub mod reservation_password;
 pub mod tailnet;
 pub mod throttle;
+mod token;
 pub mod totp;
 
 pub use reservation_password::ReservationPassword;

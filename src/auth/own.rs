@@ -23,6 +23,8 @@ pub enum OwnError {
     Key(authorized_key::KeyError),
     /// They have so many keys already.
     TooManyKeys,
+    /// They have so many tokens already.
+    TooManyTokens,
     /// They have no such key.
     NoSuchKey,
     /// The old password was not right.
@@ -241,7 +243,7 @@ impl Authenticator {
         record.ok_or_else(|| OwnError::Failed(StoreError::NoUser(who.user().to_string()).to_string()))
     }
 
-    fn note_account(&self, who: &Identity, act: &'static str, target: &str) {
+    pub(super) fn note_account(&self, who: &Identity, act: &'static str, target: &str) {
         self.inner.audit.note(Event::Account { user: who.user().clone(), act, target: target.to_owned() });
     }
 }

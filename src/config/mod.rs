@@ -44,6 +44,10 @@ pub struct Config {
     pub store: Store,
     /// `[audit]`
     pub audit: Audit,
+    /// `[web]`
+    pub web: Web,
+    /// `[metrics]`
+    pub metrics: Metrics,
     /// `[network]`
     pub network: Network,
 }
@@ -101,6 +105,50 @@ pub struct Listen {
     pub address: SocketAddr,
     /// Everybody who comes in here means this machine.
     pub machine: Option<MachineName>,
+}
+
+/// `[web]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Web {
+    /// Where the page listens; nowhere: there is none.
+    pub listen: Vec<SocketAddr>,
+    /// What people type, `http://clusteria`.
+    pub public_url: Option<PublicUrl>,
+    /// Other names by which it is reached.
+    pub hosts: Vec<String>,
+    /// How long somebody stays signed in.
+    pub session_lifetime: Duration,
+    /// Certificate and key; without them plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// Where JupyterLab is reached: an origin of its own.
+    pub jupyter: Vec<Listen>,
+}
+
+/// A URL without a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicUrl {
+    /// `https` or `http`.
+    pub https: bool,
+    /// The name.
+    pub host: String,
+    /// The port, where it is not the scheme's own.
+    pub port: Option<u16>,
+}
+
+/// PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, then those above it.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// `[metrics]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metrics {
+    /// Where programs ask how the gateway does.
+    pub listen: Option<SocketAddr>,
 }
 
 /// `[auth]`

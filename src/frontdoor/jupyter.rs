@@ -16,7 +16,7 @@ use crate::workspace::Workspaces;
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
 /// `None`: not known, as the container starts, ends, does not answer, or is from an older version.
-async fn state(workspaces: &Workspaces, reservation: &Reservation) -> Option<JupyterState> {
+pub async fn state(workspaces: &Workspaces, reservation: &Reservation) -> Option<JupyterState> {
     if reservation.state != State::Active {
         return None;
     }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::audit::Audit;
 use crate::auth::{Authenticator, Identity};
 use crate::charter::Charter;
+use crate::connect::Places;
 use crate::handover::Asked;
 use crate::languages::Languages;
 use crate::menu::Board;
@@ -38,6 +39,8 @@ pub mod queue;
 mod shells;
 pub(crate) mod usage;
 mod words;
+
+pub use jupyter::state as jupyter_state;
 
 pub use admin_words::{AdminCommand, UserCommand, Whom, moment as moment_of};
 pub use words::{
@@ -179,6 +182,7 @@ pub async fn run(
         Command::Key { key, json } => own::key(door, caller, key, input, json, lang).await,
         Command::AccountPassword => own::password(door, caller, input, lang).await,
         Command::Totp(command) => own::factor(door, caller, command, lang).await,
+        Command::SshConfig { json } => ssh_config(door, caller, json),
         Command::Charter => own::charter(door, caller.user(), lang),
         Command::Accept => own::accept(door, caller, lang).await,
         Command::Admin { admin, json } => admin::run(door, caller, admin, input, json, lang).await,
@@ -223,7 +227,23 @@ async fn about_reservations(
     }
 }
 
-fn facts(reservation: &Reservation, now: Timestamp) -> serde_json::Value {
+/// The lines for one's own computer, and the ways that are in them.
+fn ssh_config(door: &FrontDoor, caller: &Caller, as_json: bool) -> Answer {
+    let Some(user) = caller.user() else { return Answer { status: 1, ..Answer::default() } };
+    let config = door.workspaces.config();
+    let places = Places::new(config, None);
+    let machines: Vec<_> = config.machines.iter().map(|machine| machine.name.clone()).collect();
+    let text = places.ssh_config(user, &machines);
+    if as_json {
+        let facts = json!({ "ssh": places.shell(user), "scp": places.copy(user),
+            "jupyter": places.forward(user), "vscode": places.editor(user), "ssh_config": text });
+        return Answer::out(facts.to_string());
+    }
+    Answer { stdout: text, ..Answer::default() }
+}
+
+/// A reservation as JSON, the same everywhere.
+pub fn facts(reservation: &Reservation, now: Timestamp) -> serde_json::Value {
     json!({
         "id": reservation.id,
         "slot": reservation.slot,

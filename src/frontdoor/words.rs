@@ -46,6 +46,11 @@ pub enum Command {
         /// As JSON.
         json: bool,
     },
+    /// `ssh-config`: for `~/.ssh/config`
+    SshConfig {
+        /// As JSON.
+        json: bool,
+    },
     /// `key …`
     Key {
         /// What.
@@ -110,8 +115,6 @@ pub enum TotpCommand {
 pub enum UsageError {
     /// No such command.
     Unknown(String),
-    /// A command of the design that is not built yet.
-    NotYet(String),
     /// A word too many, or one that makes no sense.
     Odd(String),
 }
@@ -120,7 +123,6 @@ impl Say for UsageError {
     fn say(&self, lang: Lang) -> String {
         match self {
             Self::Unknown(word) => Door::Unknown(&printable(word)).say(lang),
-            Self::NotYet(word) => Door::NotYet(&printable(word)).say(lang),
             Self::Odd(word) => Door::Usage(&printable(word)).say(lang),
         }
     }
@@ -146,6 +148,7 @@ pub fn parse(words: &[String]) -> Result<Command, UsageError> {
             Command::Queue { queue: QueueCommand::Wait(Some(self::target(target)?)), json }
         }
         ["queue", words @ ..] => Command::Queue { queue: queue(words)?, json },
+        ["ssh-config"] => Command::SshConfig { json },
         ["key", words @ ..] => Command::Key { key: key(words)?, json },
         ["password"] => Command::Password { json },
         ["password", "--account"] => Command::AccountPassword,
@@ -156,17 +159,25 @@ pub fn parse(words: &[String]) -> Result<Command, UsageError> {
         ["accept"] => Command::Accept,
         ["admin", words @ ..] => Command::Admin { admin: admin_words::parse(words)?, json },
         [known, .., last] if is_command(known) => return Err(odd(last)),
-        [later @ "ssh-config", ..] => {
-            return Err(UsageError::NotYet((*later).into()));
-        }
         [other, ..] => return Err(UsageError::Unknown((*other).to_owned())),
     };
     Ok(command)
 }
 
 fn is_command(word: &str) -> bool {
-    let commands =
-        ["help", "menu", "status", "machines", "release", "reserve", "password", "totp", "charter", "accept"];
+    let commands = [
+        "help",
+        "menu",
+        "status",
+        "machines",
+        "release",
+        "reserve",
+        "password",
+        "totp",
+        "charter",
+        "accept",
+        "ssh-config",
+    ];
     commands.contains(&word)
 }
 
@@ -277,7 +288,7 @@ mod tests {
         assert_eq!(queue("clusteria reserve gpu1 --wait"), QueueCommand::Wait(Some(gpu1)));
         assert_eq!(queue("clusteria queue leave"), QueueCommand::Leave);
         assert_eq!(parse(&words("clusteria queue jump")), Err(UsageError::Odd("jump".into())));
-        assert_eq!(parse(&words("clusteria ssh-config")), Err(UsageError::NotYet("ssh-config".into())));
+        assert_eq!(parse(&words("clusteria ssh-config")), Ok(Command::SshConfig { json: false }));
         let key = |line| parse(&words(line)).map(|command| (command.wants(), command));
         let command = Command::Key { key: KeyCommand::Add(None), json: false };
         assert_eq!(key("clusteria key add"), Ok((Wants::Key, command)));

@@ -89,6 +89,19 @@ const STEPS: &[&str] = &[
     -- The language they have chosen, en or fr; without one their terminal says it.
     ALTER TABLE users ADD COLUMN lang TEXT;
 ",
+    "
+    -- Personal tokens of the API: SHA-256 of 256 random bits.
+    CREATE TABLE tokens (
+        hash      TEXT PRIMARY KEY,
+        id        TEXT NOT NULL,
+        user      TEXT NOT NULL REFERENCES users(name) ON DELETE CASCADE,
+        label     TEXT NOT NULL,
+        created   TEXT NOT NULL,
+        last_used TEXT
+    ) STRICT;
+    CREATE INDEX tokens_by_user ON tokens (user);
+    CREATE INDEX reservations_by_end ON reservations (ended);
+",
 ];
 
 pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {

@@ -16,14 +16,18 @@ mod history;
 mod inspect;
 mod languages;
 mod migrations;
+mod past;
 mod queue;
 mod reservation_password;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod users;
 
 pub use backup::{BackupError, backup};
 pub use inspect::quick_check;
+pub use past::Past;
+pub use tokens::TokenRecord;
 pub use users::{KeyRecord, Origin, UserRecord};
 
 /// Why the ledger could not be read or written.

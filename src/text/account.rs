@@ -118,6 +118,10 @@ fn refused(error: &OwnError, lang: Lang) -> String {
             "You have too many keys: remove one first, clusteria key remove FINGERPRINT".into(),
             "Vous avez trop de clés : supprimez-en une d'abord, clusteria key remove EMPREINTE".into(),
         ),
+        OwnError::TooManyTokens => lang.pick(
+            "You have too many tokens: remove one first".into(),
+            "Vous avez trop de jetons : supprimez-en un d'abord".into(),
+        ),
         OwnError::NoSuchKey => lang.pick(
             "You have no such key, or several. See their fingerprints: clusteria key list".into(),
             "Vous n'avez pas cette clé, ou en avez plusieurs. Voyez leurs empreintes : clusteria key list"

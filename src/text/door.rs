@@ -55,8 +55,6 @@ pub enum Door<'a> {
     },
     /// A word that is no command.
     Unknown(&'a str),
-    /// A command of a later version.
-    NotYet(&'a str),
     /// Too many or odd words.
     Usage(&'a str),
     /// `help`.
@@ -78,10 +76,11 @@ clusteria: reserve a container on a GPU machine and work in it.
   clusteria key list           your keys; clusteria key remove FINGERPRINT
   clusteria password --account change your account's password
   clusteria totp               a second factor for your password
+  clusteria ssh-config         lines for your ~/.ssh/config: machines by their names
   clusteria charter            the charter; clusteria accept accepts it
   clusteria help               this page
 
-status, machines, reserve, queue, release, password and key print JSON with --json.
+status, machines, reserve, queue, release, password, key and ssh-config print JSON with --json.
 From your own machine: ssh HOST clusteria status
 Log in as USER+gpu1 or USER+gpu1/2 to land on a machine or slot of your choice.
 A reservation made by an editor or by scp has no password until you ask for one: clusteria password
@@ -103,10 +102,11 @@ clusteria : réservez un conteneur sur une machine GPU et travaillez-y.
   clusteria key list           vos clés ; clusteria key remove EMPREINTE
   clusteria password --account changer le mot de passe de votre compte
   clusteria totp               un second facteur pour votre mot de passe
+  clusteria ssh-config         des lignes pour votre ~/.ssh/config : les machines par leurs noms
   clusteria charter            la charte ; clusteria accept l'accepte
   clusteria help               cette page
 
-status, machines, reserve, queue, release, password et key écrivent du JSON avec --json.
+status, machines, reserve, queue, release, password, key et ssh-config écrivent du JSON avec --json.
 Depuis votre machine : ssh HÔTE clusteria status
 Connectez-vous en UTILISATEUR+gpu1 ou UTILISATEUR+gpu1/2 pour choisir la machine ou la place.
 Une réservation faite par un éditeur ou par scp n'a pas de mot de passe avant : clusteria password
@@ -165,10 +165,6 @@ impl Say for Door<'_> {
             Self::Unknown(word) => lang.pick(
                 format!("clusteria: there is no command `{word}`. See: clusteria help"),
                 format!("clusteria : pas de commande « {word} ». Voir : clusteria help"),
-            ),
-            Self::NotYet(word) => lang.pick(
-                format!("clusteria: `{word}` is not in this version. See: clusteria help"),
-                format!("clusteria : « {word} » n'existe pas dans cette version. Voir : clusteria help"),
             ),
             Self::Usage(word) => lang.pick(
                 format!("clusteria: `{word}` makes no sense here. See: clusteria help"),

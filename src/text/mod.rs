@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod account;
 pub mod admin;
+pub mod admin_page;
 pub mod agent;
 pub mod connect;
 pub mod door;
@@ -21,6 +22,7 @@ pub mod refusal;
 pub mod session;
 pub mod shells;
 pub mod usage;
+pub mod web;
 
 /// A language we speak.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

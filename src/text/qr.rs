@@ -29,6 +29,17 @@ pub fn picture(text: &str) -> String {
     lines.join("\n")
 }
 
+/// The picture for a page: its size and the dark modules as an SVG path, with the frame that the standard wants.
+#[must_use]
+pub fn path(text: &str) -> Option<(i32, String)> {
+    const WIDE_FRAME: i32 = 4;
+    let code = QrCode::encode_text(text, QrCodeEcc::Low).ok()?;
+    let places = (0..code.size()).flat_map(|y| (0..code.size()).map(move |x| (x, y)));
+    let dark = places.filter(|(x, y)| code.get_module(*x, *y));
+    let path = dark.map(|(x, y)| format!("M{} {}h1v1h-1z", x + WIDE_FRAME, y + WIDE_FRAME)).collect();
+    Some((code.size() + 2 * WIDE_FRAME, path))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

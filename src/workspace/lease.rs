@@ -64,6 +64,21 @@ impl Lease {
         self.outcome()
     }
 
+    /// How far the start is now, while there is one.
+    #[must_use]
+    pub fn stage(&self) -> Option<Stage> {
+        match &*self.start.as_ref()?.borrow() {
+            Start::Working(stage) => stage.clone(),
+            Start::Ready | Start::Granted(_) | Start::Failed(_) => None,
+        }
+    }
+
+    /// Is the start under way still?
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.start.as_ref().is_some_and(|start| matches!(&*start.borrow(), Start::Working(_)))
+    }
+
     /// The next step of the start; `None` when it is over. Cancel-safe.
     pub async fn progress(&mut self) -> Option<Option<Stage>> {
         let start = self.start.as_mut()?;

@@ -1,6 +1,6 @@
 // Drives a real browser for a test: one JSON command on each line of standard input, one JSON answer on each
 // line of standard output. Cookies last as long as the process. The first argument is the folder of node_modules.
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { createRequire } from 'node:module';
 
@@ -15,8 +15,10 @@ const browser = await chromium.launch({
   proxy: process.env.SOCKS && { server: process.env.SOCKS, bypass: '<-loopback>' },
   args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
 });
-const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+let page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
 page.setDefaultTimeout(LIMIT);
+// Browsers of several people, by name, each with its own cookies.
+const people = new Map();
 
 const commands = {
   // Where does one land who opens this?
@@ -59,6 +61,141 @@ const commands = {
     await page.locator('.jp-Terminal').first().click();
     await page.keyboard.type(`${line}\n`);
     return {};
+  },
+
+  // Somebody's browser, from now on; made with these settings when they come for the first time.
+  async become({ who, locale = 'en-GB', script = true, width = 1280, dark = false }) {
+    if (!people.has(who)) {
+      const viewport = { width, height: 900 };
+      const colorScheme = dark ? 'dark' : 'light';
+      const context = await browser.newContext({ locale, javaScriptEnabled: script, viewport, colorScheme });
+      people.set(who, await context.newPage());
+      people.get(who).setDefaultTimeout(LIMIT);
+    }
+    page = people.get(who);
+    return {};
+  },
+
+  async fill({ fields }) {
+    for (const [label, value] of Object.entries(fields)) await page.getByLabel(label, { exact: true }).fill(value);
+    return {};
+  },
+
+  // A slot's card; the radio lies under its label.
+  async choose({ slot }) {
+    await page.locator(`input[name=slot][value="${slot}"]:enabled`).check({ force: true });
+    return {};
+  },
+
+  // A button, a link or what opens something, by its words.
+  async press({ words }) {
+    const named = { name: words, exact: true };
+    const found = page.getByRole('button', named).or(page.getByRole('link', named))
+      .or(page.locator('summary', { hasText: words }));
+    await found.first().click();
+    return { url: page.url() };
+  },
+
+  // A form's own button, where its words are elsewhere too.
+  async submit({ words }) {
+    await page.locator('main').getByRole('button', { name: words, exact: true }).click();
+    return { url: page.url() };
+  },
+
+  // By the keyboard alone: Tab until it has the focus, then Enter.
+  async pressByKeyboard({ words }) {
+    for (let tabs = 0; tabs < 60; tabs += 1) {
+      await page.keyboard.press('Tab');
+      const at = await page.evaluate(() => document.activeElement.textContent.trim());
+      if (at === words) {
+        await page.keyboard.press('Enter');
+        return { tabs };
+      }
+    }
+    throw new Error(`nothing that says ${words} gets the focus`);
+  },
+
+  // What its button opens in a new tab, which is the page from now on.
+  async pressForTab({ words, until }) {
+    const opening = page.context().waitForEvent('page');
+    await page.getByRole('button', { name: words, exact: true }).click();
+    page = await opening;
+    page.setDefaultTimeout(LIMIT);
+    await page.waitForURL((url) => url.href.startsWith(until));
+    return { url: page.url() };
+  },
+
+  async see({ words }) {
+    await page.getByText(words).first().waitFor();
+    return { url: page.url() };
+  },
+
+  async read({ selector }) {
+    return { text: await page.locator(selector).first().innerText() };
+  },
+
+  async attribute({ selector, name }) {
+    return { value: await page.locator(selector).first().getAttribute(name) };
+  },
+
+  async count({ selector }) {
+    return { count: await page.locator(selector).count() };
+  },
+
+  // From the page's own origin, with its cookies.
+  async request({ path, method = 'GET' }) {
+    const status = await page.evaluate(async ([to, how]) => {
+      const answer = await fetch(to, { method: how, redirect: 'manual' });
+      return answer.status;
+    }, [path, method]);
+    return { status };
+  },
+
+  async cookies() {
+    return { cookies: await page.context().cookies() };
+  },
+
+  // axe-core's verdict, WCAG 2.2 AA and its best practices.
+  async inspect() {
+    await page.evaluate(readFileSync(`${process.argv[2]}/node_modules/axe-core/axe.min.js`, 'utf8'));
+    const { violations } = await page.evaluate(() => globalThis.axe.run());
+    return { violations: violations.map(({ id, nodes }) => ({ id, nodes: nodes.map(({ html, failureSummary }) => ({ html, failureSummary })) })) };
+  },
+
+  // Is anything wider than the screen?
+  async overflow() {
+    return { pixels: await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth) };
+  },
+
+  // What opening it costs, in bytes as they are sent, and when something is to be seen.
+  async weigh({ url }) {
+    const requests = [];
+    const sizes = [];
+    page.on('requestfinished', (request) => {
+      requests.push(request.url());
+      sizes.push(request.sizes().then((all) => all.responseBodySize + all.responseHeadersSize));
+    });
+    await page.goto(url, { waitUntil: 'load' });
+    const paint = await page.evaluate(() => new Promise((resolve) => {
+      new PerformanceObserver((list) => {
+        const first = list.getEntriesByName('first-contentful-paint')[0];
+        if (first) resolve(first.startTime);
+      }).observe({ type: 'paint', buffered: true });
+    }));
+    const bytes = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+    page.removeAllListeners('requestfinished');
+    return { requests, bytes, paint };
+  },
+
+  async picture({ path }) {
+    await page.screenshot({ path });
+    return {};
+  },
+
+  // A cell of a notebook in JupyterLab, where the page is there already.
+  async cell({ code }) {
+    const url = new URL(page.url());
+    return commands.notebook({ url: url.origin, code });
   },
 
   // VS Code's workbench on a folder: its explorer, and a line typed in its terminal.

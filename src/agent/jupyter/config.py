@@ -1,6 +1,8 @@
 # Made by clusteria's agent for this container's JupyterLab. What you set in ~/.jupyter is read first; what
 # concerns logging in is set here.
+import base64
 import hashlib
+import hmac
 import json
 import os
 import traceback
@@ -15,7 +17,7 @@ for folder in reversed(jupyter_config_path()):
         traceback.print_exc()
 
 try:
-    from jupyter_server.auth.identity import PasswordIdentityProvider
+    from jupyter_server.auth.identity import PasswordIdentityProvider, User
     from jupyter_server.auth.security import passwd_check
 except ImportError:
     raise SystemExit("jupyter_server is missing here, or older than 2.0")
@@ -36,6 +38,16 @@ def fingerprint():
     return hashlib.sha256(current_hash().encode()).hexdigest()
 
 
+def is_vouched_for(handler):
+    """The gateway says who it is: it knows the hash, as we do. Else it would not have come from the page."""
+    key, given = current_hash(), handler.request.headers.get("X-Clusteria-Page", "")
+    if not key or not given:
+        return False
+    digest = hmac.new(key.encode(), b"clusteria page", hashlib.sha256).digest()
+    right = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    return hmac.compare_digest(right.encode(), given.encode())
+
+
 class ReservationIdentityProvider(PasswordIdentityProvider):
     """Opens with the reservation's password, and with nothing else; stays closed while there is none."""
 
@@ -49,6 +61,12 @@ class ReservationIdentityProvider(PasswordIdentityProvider):
 
     def user_to_cookie(self, user):
         return json.dumps({"user": super().user_to_cookie(user), "password": fingerprint()})
+
+    def get_user_cookie(self, handler):
+        """As if by a cookie, and not by a token: what protects forms against other pages stays on."""
+        if is_vouched_for(handler):
+            return User(username="clusteria", name="clusteria")
+        return super().get_user_cookie(handler)
 
     def user_from_cookie(self, cookie_value):
         """Who came in by an old password goes out with it."""

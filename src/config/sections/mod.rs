@@ -8,6 +8,7 @@ mod container;
 mod image;
 mod ldap;
 mod machine;
+mod metrics;
 mod mount;
 mod network;
 mod reservation;
@@ -16,6 +17,7 @@ mod store;
 mod tailnet;
 mod throttle;
 mod totp;
+mod web;
 
 use std::path::Path;
 
@@ -29,6 +31,8 @@ pub(super) const ROOT: Section = Section {
     keys: &[
         "cluster",
         "ssh",
+        "web",
+        "metrics",
         "auth",
         "reservation",
         "container",
@@ -38,11 +42,11 @@ pub(super) const ROOT: Section = Section {
         "audit",
         "network",
     ],
-    later: &["web", "metrics"],
+    later: &[],
 };
 
 /// Every section with keys of its own.
-pub(super) const SECTIONS: [&Section; 18] = [
+pub(super) const SECTIONS: [&Section; 21] = [
     &cluster::CLUSTER,
     &ssh::SSH,
     &ssh::LISTEN,
@@ -60,6 +64,9 @@ pub(super) const SECTIONS: [&Section; 18] = [
     &machine::TLS,
     &store::STORE,
     &audit::AUDIT,
+    &web::WEB,
+    &web::JUPYTER,
+    &metrics::METRICS,
     &network::NETWORK,
 ];
 
@@ -79,7 +86,22 @@ pub(super) fn config(root: &mut Table<'_, '_>, folder: &Path) -> Config {
     let network = root.section(&network::NETWORK, network::network);
     let machines = machine::machines(root, &container.limits, folder);
     let ssh = root.section(&ssh::SSH, |table| ssh::ssh(table, folder, &machines));
+    let web = root.section(&web::WEB, |table| web::web(table, folder, &machines));
+    let metrics = root.section(&metrics::METRICS, metrics::metrics);
     let private = mount::private_paths(&ssh, &store, &machines);
     let mounts = mount::mounts(root, &private);
-    Config { cluster, ssh, auth, reservation, container, mounts, machines, store, audit, network }
+    Config {
+        cluster,
+        ssh,
+        auth,
+        reservation,
+        container,
+        mounts,
+        machines,
+        store,
+        audit,
+        network,
+        web,
+        metrics,
+    }
 }

@@ -43,7 +43,7 @@ const DEFAULT_STARTUPS: usize = 100;
 const MOST_CONNECTIONS: u64 = 100_000;
 
 pub(super) fn ssh(table: &mut Table<'_, '_>, folder: &Path, machines: &[Machine]) -> Ssh {
-    let listen = table.take("listen").map(|value| listeners(value, machines));
+    let listen = table.take("listen").map(|value| listeners(value, &LISTEN, machines));
     let host_keys = table.take("host_keys").and_then(|value| value.path(folder));
     let mut wait = |key| table.take(key).and_then(|value| value.duration(SECOND_TO_HOUR));
     let login_grace = wait("login_grace").unwrap_or(DEFAULT_WAIT);
@@ -78,14 +78,18 @@ fn connections(table: &mut Table<'_, '_>) -> (usize, usize) {
     (all, one)
 }
 
-fn listeners(value: Value<'_, '_>, machines: &[Machine]) -> Vec<Listen> {
+pub(super) fn listeners(
+    value: Value<'_, '_>,
+    section: &'static Section,
+    machines: &[Machine],
+) -> Vec<Listen> {
     let Some(values) = value.non_empty_list("leave the key out for 127.0.0.1:2222") else {
         return Vec::new();
     };
     let mut listeners: Vec<Listen> = Vec::new();
     for value in values {
         let (place, problems, at) = (value.place.clone(), value.problems, value.at.clone());
-        let Some(listen) = listener(value, machines) else { continue };
+        let Some(listen) = listener(value, section, machines) else { continue };
         if let Some(other) = listeners.iter().find(|other| collide(other.address, listen.address)) {
             let (one, two) = (listen.address, other.address);
             let why =
@@ -97,11 +101,11 @@ fn listeners(value: Value<'_, '_>, machines: &[Machine]) -> Vec<Listen> {
     listeners
 }
 
-fn listener(value: Value<'_, '_>, machines: &[Machine]) -> Option<Listen> {
+fn listener(value: Value<'_, '_>, section: &'static Section, machines: &[Machine]) -> Option<Listen> {
     if !value.is_table() {
         return Some(Listen { address: value.checked(address)?, machine: None });
     }
-    value.into_table(&LISTEN).read(|table| {
+    value.into_table(section).read(|table| {
         let address =
             table.required("address", "\"127.0.0.2:2222\"").and_then(|value| value.checked(address));
         let machine = match table.take("machine") {
@@ -112,7 +116,7 @@ fn listener(value: Value<'_, '_>, machines: &[Machine]) -> Option<Listen> {
     })
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         let examples = r#""127.0.0.1:2222", "0.0.0.0:22", "[::]:22""#;
         format!("{} is not an IP address with a port; write it like {examples}", quoted(text))
@@ -131,7 +135,7 @@ fn known_machine(value: &Value<'_, '_>, machines: &[Machine]) -> Option<MachineN
 }
 
 /// Would the second bind fail? Port 0 is a new port each time.
-fn collide(one: SocketAddr, two: SocketAddr) -> bool {
+pub(super) fn collide(one: SocketAddr, two: SocketAddr) -> bool {
     let any = one.ip().is_unspecified() || two.ip().is_unspecified();
     let same_family = one.is_ipv4() == two.is_ipv4();
     one.port() != 0 && one.port() == two.port() && (one.ip() == two.ip() || (any && same_family))

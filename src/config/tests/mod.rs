@@ -4,6 +4,7 @@ mod example;
 mod limits;
 mod refusals;
 mod reports;
+mod web;
 
 use std::path::Path;
 

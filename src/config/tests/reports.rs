@@ -37,7 +37,7 @@ gpus = ["0"]
         r#"clusteria.toml:2:1: [cluster] name: "Lab" is not a cluster name: "#,
         r#"clusteria.toml:5:1: [ssh] login_grace: "30 parsecs" is not a duration; write it like "30s", "5m", "8h""#,
         "clusteria.toml:6:1: [ssh] lisen: unknown key; did you mean listen?",
-        "clusteria.toml:8:1: [web] is not supported by this version of clusteria",
+        "clusteria.toml:9:1: [web] listen: it must be a list, like",
         "clusteria.toml:13:20: [reservation] warnings: a warning at 2h never comes: the lifetime is 1h",
         "clusteria.toml:14:1: [reservation] auto_reserve: it must be true or false, not a string",
         "clusteria.toml:16:1: [container] image is required, like image = ",

@@ -1,0 +1,99 @@
+//! One's own reservation, and what there is.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::Problem;
+use super::bearer::{Bearer, Sent};
+use crate::frontdoor::facts;
+use crate::reservation::view::ClusterView;
+use crate::reservation::{Cause, Refusal, Target};
+
+/// A start that takes longer than this is told of as it is: below the limit of every answer.
+const START_LIMIT: Duration = Duration::from_secs(45);
+
+/// `GET /machines`
+pub(super) async fn machines(bearer: Bearer) -> Json<ClusterView> {
+    Json(bearer.site.door.workspaces.desk().read(|book| book.view(Timestamp::now())))
+}
+
+/// `GET /reservation`
+pub(super) async fn reservation(bearer: Bearer) -> Json<Value> {
+    let user = bearer.who.user();
+    let desk = bearer.site.door.workspaces.desk();
+    let (mine, last) = desk.read(|book| (book.of(user).cloned(), book.last_of(user).cloned()));
+    let last = last.map(|ended| {
+        json!({ "id": ended.id, "slot": ended.slot, "ended": ended.at, "reason": ended.reason,
+            "detail": ended.detail })
+    });
+    let mine = mine.map(|mine| facts(&mine, Timestamp::now()));
+    Json(json!({ "user": user, "reservation": mine, "last": last }))
+}
+
+/// What is wished for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wish {
+    #[serde(default)]
+    target: Option<String>,
+}
+
+/// `POST /reservation`: 201 when it is ready, 202 while it starts.
+pub(super) async fn reserve(bearer: Bearer, Sent(wish): Sent<Wish>) -> Result<Response, Problem> {
+    let target = match &wish.target {
+        None => Target::Any,
+        Some(text) => text.parse().map_err(|e: crate::reservation::NameError| {
+            Problem::Odd(crate::text::printable(&e.to_string()))
+        })?,
+    };
+    let refused = |refusal| Problem::Refused(refusal, bearer.lang);
+    let workspaces = &bearer.site.door.workspaces;
+    let lease = workspaces.reserve(&bearer.who, target, Cause::Explicit).map_err(refused)?;
+    let (status, mut facts) = match timeout(START_LIMIT, lease.ready()).await {
+        Ok(ready) => {
+            let container = ready.map_err(refused)?;
+            let mut facts = facts(&container.reservation, Timestamp::now());
+            if let Some(password) = &container.password {
+                facts["password"] = password.reveal().into();
+            }
+            facts["state"] = "active".into();
+            (StatusCode::CREATED, facts)
+        }
+        Err(_) => {
+            let mine = workspaces.desk().read(|book| book.of(bearer.who.user()).cloned());
+            let mine = mine.ok_or(Problem::Refused(Refusal::Cancelled, bearer.lang))?;
+            (StatusCode::ACCEPTED, facts(&mine, Timestamp::now()))
+        }
+    };
+    facts["user"] = bearer.who.user().as_str().into();
+    Ok((status, Json(facts)).into_response())
+}
+
+/// `DELETE /reservation`
+pub(super) async fn release(bearer: Bearer) -> Result<Json<Value>, Problem> {
+    let released = bearer.site.door.workspaces.release(bearer.who.user());
+    let was = released.map_err(|refusal| Problem::Refused(refusal, bearer.lang))?;
+    Ok(Json(json!({ "id": was.id, "released": was.slot })))
+}
+
+/// `POST /reservation/password`
+pub(super) async fn password(bearer: Bearer) -> Result<Json<Value>, Problem> {
+    let renewed = bearer.site.door.workspaces.renew_password(bearer.who.user()).await;
+    let (reservation, password) = renewed.map_err(|refusal| Problem::Refused(refusal, bearer.lang))?;
+    Ok(Json(json!({ "id": reservation.id, "password": password.reveal() })))
+}
+
+/// `GET /keys`. A token changes none: what leaks must not make something that lasts.
+pub(super) async fn keys(bearer: Bearer) -> Result<Json<Value>, Problem> {
+    let keys = bearer.site.door.auth.keys(&bearer.who).await;
+    let keys = keys.map_err(|_| Problem::Failed("the ledger does not answer".into()))?;
+    let fact = |key: &crate::store::KeyRecord| json!({ "fingerprint": key.fingerprint, "comment": key.comment, "last_used": key.last_used });
+    Ok(Json(keys.iter().map(fact).collect::<Vec<_>>().into()))
+}

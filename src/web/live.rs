@@ -1,0 +1,110 @@
+//! Says that something has changed, within a moment: server-sent events. What has changed is for the page to ask.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::{Stream, StreamExt, stream};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::session::Session;
+use super::visitor::Visitor;
+use crate::reservation::Target;
+use crate::workspace::{Lease, Workspaces};
+
+/// Several changes in this time are told once.
+const GATHER: Duration = Duration::from_millis(150);
+/// Proxies and telephones forget a silent connection.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// Then the browser connects again: nothing lives for ever.
+const LIFE: Duration = Duration::from_secs(3600);
+
+struct Watch {
+    changes: watch::Receiver<u64>,
+    session: Option<Arc<Session>>,
+    own: Option<watch::Receiver<()>>,
+    workspaces: Workspaces,
+    end: Instant,
+    stopping: CancellationToken,
+    told: bool,
+    /// Their own reservation's start.
+    start: Option<Lease>,
+}
+
+/// `GET /live`
+pub(super) async fn live(visitor: Visitor, Extension(stopping): Extension<CancellationToken>) -> Response {
+    let end = Instant::now() + LIFE;
+    let watch = Watch {
+        changes: visitor.site.door.workspaces.desk().changes(),
+        own: visitor.session.as_ref().map(|session| session.changes()),
+        end: visitor.session.as_ref().map_or(end, |session| session.until().min(end)),
+        session: visitor.session.clone(),
+        workspaces: visitor.site.door.workspaces.clone(),
+        stopping,
+        told: false,
+        start: None,
+    };
+    Sse::new(events(watch)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+}
+
+fn events(watch: Watch) -> impl Stream<Item = Result<Event, Infallible>> {
+    // Browsers drop an event without data. Once at the beginning too: something may have changed since the page was made.
+    stream::unfold(watch, |mut watch| async move {
+        if watch.told {
+            watch.wait().await?;
+        }
+        watch.told = true;
+        Some((Ok(Event::default().event("change").data("now")), watch))
+    })
+    .fuse()
+}
+
+impl Watch {
+    /// Until something changes; `None` at the end.
+    async fn wait(&mut self) -> Option<()> {
+        self.start = self.start.take().filter(Lease::is_open).or_else(|| self.find_start());
+        tokio::select! {
+            changed = self.changes.changed() => changed.ok()?,
+            () = rung(self.own.as_mut()) => {}
+            () = step(self.start.as_mut()) => {}
+            () = sleep_until(self.end) => return None,
+            () = self.stopping.cancelled() => return None,
+        }
+        sleep(GATHER).await;
+        self.changes.mark_unchanged();
+        Some(())
+    }
+
+    /// Its steps ring no bell.
+    fn find_start(&self) -> Option<Lease> {
+        let user = self.session.as_ref()?.who.user();
+        let lease = self.workspaces.lease(user, &Target::Any).ok()??;
+        lease.is_open().then_some(lease)
+    }
+}
+
+async fn rung(bell: Option<&mut watch::Receiver<()>>) {
+    let heard = match bell {
+        Some(bell) => bell.changed().await.is_ok(),
+        None => false,
+    };
+    if !heard {
+        std::future::pending().await
+    }
+}
+
+async fn step(lease: Option<&mut Lease>) {
+    let stepped = match lease {
+        Some(lease) => lease.progress().await.flatten().is_some(),
+        None => false,
+    };
+    // Its end rings the bell.
+    if !stepped {
+        std::future::pending().await
+    }
+}

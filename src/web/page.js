@@ -1,0 +1,103 @@
+// Live parts, countdown, copying. The page is complete without any of it.
+'use strict';
+
+const connection = document.getElementById('connection');
+
+// The same page again: its live parts take the place of ours.
+let asking = false;
+let again = false;
+async function refresh() {
+  if (asking) {
+    again = true;
+    return;
+  }
+  asking = true;
+  try {
+    const answer = await fetch(location.href, { headers: { 'X-Clusteria-Live': '1' } });
+    if (!answer.ok || answer.redirected) return location.reload();
+    const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html');
+    for (const part of document.querySelectorAll('[data-live]')) {
+      const next = fresh.getElementById(part.id);
+      if (next && next.innerHTML !== part.dataset.was) replace(part, next);
+    }
+  } catch {
+    // The stream says when it is there again.
+  } finally {
+    asking = false;
+    if (again) {
+      again = false;
+      refresh();
+    }
+  }
+}
+
+// What was chosen and where the reader is stays.
+function replace(part, next) {
+  const chosen = part.querySelector('input[type=radio]:checked')?.id;
+  const focus = part.contains(document.activeElement) ? document.activeElement.id : '';
+  part.dataset.was = next.innerHTML;
+  part.replaceChildren(...next.childNodes);
+  const radio = chosen && document.getElementById(chosen);
+  if (radio && !radio.disabled) radio.checked = true;
+  if (focus) document.getElementById(focus)?.focus();
+  dress(part);
+}
+
+// Buttons that only a script can serve.
+function dress(part) {
+  for (const button of part.querySelectorAll('[data-copy]')) {
+    button.hidden = false;
+    button.addEventListener('click', () => copy(button));
+  }
+  const end = part.querySelector('[data-left]');
+  if (end) end.dataset.end = String(Date.now() + Number(end.dataset.left) * 1000);
+}
+
+async function copy(button) {
+  const text = document.getElementById(button.dataset.copy).textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // Not over plain HTTP: then the old way.
+    const range = document.createRange();
+    range.selectNodeContents(document.getElementById(button.dataset.copy));
+    getSelection().removeAllRanges();
+    getSelection().addRange(range);
+    document.execCommand('copy');
+  }
+  const words = button.textContent;
+  button.textContent = button.dataset.done;
+  connection.textContent = button.dataset.done;
+  setTimeout(() => {
+    button.textContent = words;
+    connection.textContent = connection.dataset.liveWords;
+  }, 2000);
+}
+
+// Minutes change what is said; the page says it in the reader's language.
+function count() {
+  for (const end of document.querySelectorAll('[data-end]')) {
+    const minutes = Math.floor((Number(end.dataset.end) - Date.now()) / 60000);
+    if (end.dataset.minutes && Number(end.dataset.minutes) !== minutes) refresh();
+    end.dataset.minutes = String(minutes);
+  }
+}
+
+function listen() {
+  const events = new EventSource('/live');
+  events.addEventListener('open', () => { connection.textContent = connection.dataset.liveWords; });
+  events.addEventListener('change', refresh);
+  events.addEventListener('error', () => {
+    if (events.readyState !== EventSource.CLOSED) {
+      connection.textContent = connection.dataset.lostWords;
+    } else {
+      setTimeout(listen, 5000);
+    }
+  });
+  // A connection that waits would keep the next page waiting: browsers open six to a host.
+  addEventListener('pagehide', () => events.close(), { once: true });
+}
+
+dress(document);
+if (document.querySelector('[data-live]')) listen();
+setInterval(count, 1000);
