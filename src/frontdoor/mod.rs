@@ -258,7 +258,8 @@ pub fn facts(reservation: &Reservation, now: Timestamp) -> serde_json::Value {
     })
 }
 
-fn add_fact(facts: &mut serde_json::Value, name: &str, value: serde_json::Value) {
+/// One more fact.
+pub(crate) fn add_fact(facts: &mut serde_json::Value, name: &str, value: serde_json::Value) {
     if let Some(facts) = facts.as_object_mut() {
         facts.insert(name.to_owned(), value);
     }

@@ -18,17 +18,23 @@ struct Asset {
     text: &'static str,
 }
 
-static ASSETS: LazyLock<[Asset; 3]> = LazyLock::new(|| {
+struct Assets {
+    style: Asset,
+    script: Asset,
+    icon: Asset,
+}
+
+static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
     let asset = |stem: &str, end: &str, kind, text: &'static str| {
         let digest = Sha256::digest(text);
         let hash: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
         Asset { name: format!("{stem}-{hash}.{end}"), kind, text }
     };
-    [
-        asset("page", "css", "text/css; charset=utf-8", STYLE),
-        asset("page", "js", "text/javascript; charset=utf-8", SCRIPT),
-        asset("icon", "svg", "image/svg+xml", ICON),
-    ]
+    Assets {
+        style: asset("page", "css", "text/css; charset=utf-8", STYLE),
+        script: asset("page", "js", "text/javascript; charset=utf-8", SCRIPT),
+        icon: asset("icon", "svg", "image/svg+xml", ICON),
+    }
 });
 
 fn path(of: &Asset) -> String {
@@ -36,20 +42,21 @@ fn path(of: &Asset) -> String {
 }
 
 pub(super) fn style() -> String {
-    path(&ASSETS[0])
+    path(&ASSETS.style)
 }
 
 pub(super) fn script() -> String {
-    path(&ASSETS[1])
+    path(&ASSETS.script)
 }
 
 pub(super) fn icon() -> String {
-    path(&ASSETS[2])
+    path(&ASSETS.icon)
 }
 
 /// `GET /assets/{name}`
 pub(super) async fn serve(Path(name): Path<String>) -> Response {
-    match ASSETS.iter().find(|asset| asset.name == name) {
+    let Assets { style, script, icon } = &*ASSETS;
+    match [style, script, icon].into_iter().find(|asset| asset.name == name) {
         Some(asset) => ([(header::CONTENT_TYPE, asset.kind), (header::CACHE_CONTROL, FOR_EVER)], asset.text)
             .into_response(),
         None => StatusCode::NOT_FOUND.into_response(),

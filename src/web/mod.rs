@@ -8,6 +8,11 @@
 //! A page is rendered here and complete without scripts. The script asks for the same page again when [`live`] says
 //! that something has changed, and puts in its live parts.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "what is refused is answered: the error is the response itself, made once"
+)]
+
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;

@@ -156,13 +156,16 @@ impl Session {
     }
 }
 
+/// Whose first factor was right, which slot they had chosen, and since when.
+type Halves = HashMap<Key, (Half, Option<SlotId>, Instant)>;
+
 /// All sessions.
 #[derive(Debug)]
 pub(super) struct Sessions {
     lifetime: Duration,
     /// Short sections, none awaits.
     open: Mutex<HashMap<Key, Arc<Session>>>,
-    halves: Mutex<HashMap<Key, (Half, Option<SlotId>, Instant)>>,
+    halves: Mutex<Halves>,
 }
 
 impl Sessions {
@@ -219,7 +222,7 @@ impl Sessions {
         self.open().len()
     }
 
-    fn halves(&self) -> MutexGuard<'_, HashMap<Key, (Half, Option<SlotId>, Instant)>> {
+    fn halves(&self) -> MutexGuard<'_, Halves> {
         self.halves.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -22,9 +22,7 @@ pub(super) async fn reservations(Admin(bearer): Admin) -> Json<Value> {
     let now = Timestamp::now();
     let held = bearer.site.door.workspaces.desk().read(|book| book.held().cloned().collect::<Vec<_>>());
     let fact = |one: &crate::reservation::Reservation| {
-        let mut facts = facts(one, now);
-        facts["user"] = one.user.as_str().into();
-        facts
+        super::with(facts(one, now), "user", one.user.as_str().into())
     };
     Json(held.iter().map(fact).collect::<Vec<_>>().into())
 }

@@ -13,7 +13,10 @@ mod bearer;
 mod own;
 mod problem;
 
+use serde_json::Value;
+
 use super::Site;
+use crate::frontdoor::add_fact;
 use problem::Problem;
 
 const OPENAPI: &str = include_str!("openapi.json");
@@ -36,6 +39,11 @@ pub(super) fn router() -> Router<Arc<Site>> {
 
 async fn openapi() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
+}
+
+fn with(mut facts: Value, name: &str, value: Value) -> Value {
+    add_fact(&mut facts, name, value);
+    facts
 }
 
 #[cfg(test)]

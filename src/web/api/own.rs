@@ -56,15 +56,14 @@ pub(super) async fn reserve(bearer: Bearer, Sent(wish): Sent<Wish>) -> Result<Re
     let refused = |refusal| Problem::Refused(refusal, bearer.lang);
     let workspaces = &bearer.site.door.workspaces;
     let lease = workspaces.reserve(&bearer.who, target, Cause::Explicit).map_err(refused)?;
-    let (status, mut facts) = match timeout(START_LIMIT, lease.ready()).await {
+    let (status, facts) = match timeout(START_LIMIT, lease.ready()).await {
         Ok(ready) => {
             let container = ready.map_err(refused)?;
             let mut facts = facts(&container.reservation, Timestamp::now());
             if let Some(password) = &container.password {
-                facts["password"] = password.reveal().into();
+                facts = super::with(facts, "password", password.reveal().into());
             }
-            facts["state"] = "active".into();
-            (StatusCode::CREATED, facts)
+            (StatusCode::CREATED, super::with(facts, "state", "active".into()))
         }
         Err(_) => {
             let mine = workspaces.desk().read(|book| book.of(bearer.who.user()).cloned());
@@ -72,7 +71,7 @@ pub(super) async fn reserve(bearer: Bearer, Sent(wish): Sent<Wish>) -> Result<Re
             (StatusCode::ACCEPTED, facts(&mine, Timestamp::now()))
         }
     };
-    facts["user"] = bearer.who.user().as_str().into();
+    let facts = super::with(facts, "user", bearer.who.user().as_str().into());
     Ok((status, Json(facts)).into_response())
 }
 
