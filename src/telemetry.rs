@@ -32,7 +32,7 @@ fn name(state: &SlotState) -> &'static str {
     }
 }
 
-/// Writes them (https://prometheus.io/docs/instrumenting/exposition_formats/). Names of machines need no quoting.
+/// Writes them (<https://prometheus.io/docs/instrumenting/exposition_formats/>). Names of machines need no quoting.
 #[must_use]
 pub fn prometheus(facts: &Facts) -> String {
     let mut text = String::new();

@@ -113,11 +113,10 @@ fn every_terminal_is_warned_and_who_does_not_end_is_killed_after_the_grace() {
     let stubborn =
         "trap '' TERM HUP; exec >/dev/null 2>&1; while :; do date +%s%N > /storage/alive; sleep 0.05; done";
     let mut run = cluster.ssh("ada").command(stubborn).spawn().unwrap();
-    for warning in ["ends in 5 s", "ends in 3 s"] {
-        terminals.iter().for_each(|terminal| drop(terminal.shows(warning)));
-    }
+    terminals.iter().for_each(|terminal| drop(terminal.shows("ends in 5 s")));
     let status = cluster.ssh("ada").run("clusteria status").success().stdout;
     assert!(status.contains("gpu1/1 ends in"), "{status}");
+    terminals.iter().for_each(|terminal| drop(terminal.shows("ends in 3 s")));
     terminals.iter().for_each(|terminal| drop(terminal.shows("time is over")));
     let began = Instant::now();
     eventually("the container is gone", SOON, || cluster.containers().is_empty().then_some(()));

@@ -213,8 +213,10 @@ fn a_menu_that_is_open_sees_and_reserves_by_the_new_gateway() {
     cluster.ssh("bob").run("clusteria reserve gpu1/1").success();
     menu.shows("bob");
     menu.keys(&["Down", "Enter"]);
+    menu.shows("gpu1/2 is yours");
+    menu.shows("Password (");
+    menu.keys(&["Enter"]);
     menu.shows("gpu1/2 ·");
-    menu.shows("Password of this reservation");
     menu.line("echo $((6 * 7))");
     menu.shows("42");
     assert_eq!(cluster.status("ada")["reservation"]["slot"], "gpu1/2");

@@ -19,7 +19,7 @@
 //!              Esc; x (Action::Leave)
 //! ```
 //!
-//! Who holds a reservation begins at `mine`. A question ([`model`]'s `Ask`), help and a filter lie over a screen.
+//! Who holds a reservation begins at `mine`. A question (`model::Ask`), help and a filter lie over a screen.
 
 mod backend;
 mod charter;

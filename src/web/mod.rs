@@ -5,7 +5,7 @@
 //! scripts there cannot read the page, and the page takes no form that comes from elsewhere (`guard`). Cookies know no
 //! ports: theirs is signed in to by a ticket that is good once, and ours is never passed on to a container.
 //!
-//! A page is rendered here and complete without scripts. The script asks for the same page again when [`live`] says
+//! A page is rendered here and complete without scripts. The script asks for the same page again when `live` says
 //! that something has changed, and puts in its live parts.
 
 #![allow(

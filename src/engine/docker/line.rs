@@ -153,7 +153,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 async fn open(address: &EngineAddress) -> io::Result<Box<dyn Duplex>> {
     match address {
-        EngineAddress::Unix(socket) => Ok(Box::new(UnixStream::connect(socket).await?)),
+        EngineAddress::Unix(socket) => {
+            let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", socket.display()));
+            Ok(Box::new(UnixStream::connect(socket).await.map_err(named)?))
+        }
         EngineAddress::Ssh(host) => Ok(Box::new(SshLine::open(host)?)),
         EngineAddress::Tcp { host, port, tls } => {
             let stream = TcpStream::connect((host.as_str(), *port)).await?;
