@@ -118,6 +118,8 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
             server
         }
     };
+    // Whoever reads that it listens finds everything there.
+    let office = Office::open(&door);
     for address in page.addresses() {
         tracing::info!("the page listens on {address}");
     }
@@ -126,7 +128,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     }
     listeners.accept();
     page.accept();
-    let owner = Owner { office: Office::open(&door), listeners, page, server, door, stopping, hangup };
+    let owner = Owner { office, listeners, page, server, door, stopping, hangup };
     signals::tell_ready();
     owner.serve(asked).await;
     Ok(())
