@@ -262,7 +262,7 @@ fn keys_are_in_no_ones_sight(cluster: &Cluster, machine: &Machine) {
 }
 
 #[test]
-fn engines_freeze_and_are_cut_off_and_nobody_is_lost() {
+fn engines_freeze_die_and_are_cut_off_and_nobody_is_lost() {
     let engines = Engines::start(2);
     let mut cluster = Cluster::start(plan(engines.config(1)));
     let gpu2 = engines.machine("gpu2");
@@ -276,6 +276,14 @@ fn engines_freeze_and_are_cut_off_and_nobody_is_lost() {
     works(&cluster, "ada");
     gpu2.thaw();
     is_back(&cluster, "gpu2");
+
+    // Killed, not stopped: what runs goes on, and is theirs when the engine is back.
+    gpu2.kill_engine();
+    goes_offline(&cluster, "gpu2", "connection refused");
+    works(&cluster, "ada");
+    gpu2.start_engine();
+    is_back(&cluster, "gpu2");
+    assert_eq!(cluster.ssh("ada").run("cat ~/note").stdout, "kept\n");
 
     gpu2.cut();
     goes_offline(&cluster, "gpu2", "no ");

@@ -137,12 +137,13 @@ fn the_deadline_holds_with_the_gateway_dead() {
     std::io::Read::read_exact(run.stdout.as_mut().unwrap(), &mut first).unwrap();
     cluster.kill_gateway();
     run.wait().unwrap();
-    eventually("the agent ends it alone", SOON, || cluster.containers().is_empty().then_some(()));
+    eventually("the agent ends it alone", SOON, || cluster.running().is_empty().then_some(()));
     assert_eq!(std::fs::read_to_string(storage.path().join("result")).unwrap(), "saved\n");
     cluster.start_gateway();
     let status = cluster.status("ada");
     assert!(status["reservation"].is_null());
     assert_eq!(status["last"]["reason"], "expired");
+    assert!(cluster.containers().is_empty(), "what the agent has left is removed");
 }
 
 #[test]

@@ -213,7 +213,7 @@ impl Engine for DockerEngine {
         let docker = &met.docker;
         match limited(START_LIMIT, docker.remove_container(&found.0, Some(options))).await {
             Err(EngineError::Refused(why)) if why.starts_with("404") => Ok(()),
-            // Being removed already, by `AutoRemove`: not gone before its name is free again.
+            // Being removed already: not gone before its name is free again.
             Err(EngineError::Refused(why)) if why.starts_with("409") => self.wait_removed(found).await,
             other => other,
         }

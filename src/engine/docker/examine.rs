@@ -112,7 +112,6 @@ pub(super) async fn probe(
     // Not the cluster's label: reconciliation must not take it for a reservation.
     body.labels = Some([(format!("{CLUSTER}.helper"), wanted.labels.cluster.clone())].into());
     if let Some(host) = &mut body.host_config {
-        host.auto_remove = Some(false);
         // Whatever the engine does with logs by default: this is how the answer comes back.
         host.log_config = Some(HostConfigLogConfig { typ: Some("json-file".into()), config: None });
     }

@@ -44,7 +44,9 @@ fn host_config(spec: &ContainerSpec, volume: &str, network: &str) -> HostConfig 
     }
     mounts.extend(spec.mounts.iter().map(site_mount));
     HostConfig {
-        auto_remove: Some(true),
+        // Not `AutoRemove`: an engine that was killed removes such containers when it returns, live-restore or not (seen
+        // with 20.10). What has stopped we remove ourselves.
+        auto_remove: Some(false),
         restart_policy: Some(RestartPolicy {
             name: Some(RestartPolicyNameEnum::NO),
             maximum_retry_count: None,
