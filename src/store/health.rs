@@ -65,7 +65,7 @@ pub(super) fn check(connection: &Connection) -> Result<Vec<String>, rusqlite::Er
     }
 }
 
-fn is_damage(error: &rusqlite::Error) -> bool {
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(code(error), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 

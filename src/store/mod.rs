@@ -19,6 +19,7 @@ mod migrations;
 mod past;
 mod queue;
 mod reservation_password;
+mod sessions;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -27,6 +28,7 @@ mod users;
 pub use backup::{BackupError, backup};
 pub use inspect::quick_check;
 pub use past::Past;
+pub use sessions::{PassRecord, SessionRecord};
 pub use tokens::TokenRecord;
 pub use users::{KeyRecord, Origin, UserRecord};
 
