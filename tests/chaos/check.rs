@@ -98,7 +98,7 @@ pub fn lost(before: &[Container], after: &[Container], journal: &Journal) -> Vec
         .iter()
         .filter(|one| one.running && one.deadline > soon && !runs.contains(&one.reservation))
         .filter(|one| !journal.is_released(&one.reservation))
-        .filter(|one| !journal.is_taken(&one.reservation, &one.machine, one.deadline))
+        .filter(|one| !journal.is_taken(&one.reservation, &one.machine))
         .map(|one| format!("lost: {one:?}"))
         .collect()
 }
