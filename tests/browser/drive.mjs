@@ -171,8 +171,9 @@ const commands = {
   },
 
   async download({ url, path }) {
-    const coming = page.waitForEvent('download', { timeout: 300_000 });
-    await page.goto(url).catch(() => {});
+    const coming = page.waitForEvent('download', { timeout: 120_000 });
+    // As JupyterLab's own menu does it; going there would ask first whether to leave what is open.
+    await page.evaluate((href) => Object.assign(document.createElement('a'), { href, download: '' }).click(), url);
     await (await coming).saveAs(path);
     return {};
   },
