@@ -210,11 +210,22 @@ fn scripts_of_a_container_get_nothing_from_the_page() {
     site.open(&mut browser, "/keys");
     browser.ask(&json!({ "command": "see", "words": "Signed in as ada" }));
     // Asked for by the path that it was planted for, the page takes it away; ada is still in.
-    let landed = browser.ask(&json!({ "command": "open", "url": format!("{page}/reservation") }));
-    assert_eq!(landed["url"], format!("{page}/").as_str(), "neither ada nor eve, and then ada");
+    site.open(&mut browser, "/reservation");
     site.open(&mut browser, "/reservation");
     browser.ask(&json!({ "command": "see", "words": "gpu1/1 is yours" }));
     browser.ask(&json!({ "command": "see", "words": "Signed in as ada" }));
+    let cookies = browser.ask(&json!({ "command": "cookies" }))["cookies"].clone();
+    let ours = cookies.as_array().unwrap().iter().filter(|cookie| cookie["name"] == "clusteria").count();
+    assert_eq!(ours, 1, "{cookies}");
+    let ada = Visitor::sign_in(&site.url, "ada");
+    let both = format!("{}; {}", eve.cookie, ada.cookie);
+    let neither = ask(&site.url, "GET", "/reservation", &[("Cookie", &both)], "");
+    assert_eq!(
+        (neither.status, neither.headers["location"].as_str()),
+        (303, "/sign-in"),
+        "neither ada nor eve"
+    );
+    assert_eq!(neither.headers["set-cookie"], "clusteria=; Path=/reservation; Max-Age=0", "and ours stays");
 }
 
 /// Listeners of machines, on a host that is not the page's: as `gpu1:8888` is.
