@@ -67,7 +67,7 @@ fn files_of_hundreds_of_megabytes_go_both_ways_and_the_gateway_stays_small() {
         let address = site.jupyter.trim_start_matches("http://");
         let mut stream = TcpStream::connect(address).unwrap();
         let head = format!(
-            "GET /files/{name} HTTP/1.1\r\nHost: {address}\r\nCookie: {cookies}\r\nConnection: close\r\n\r\n"
+            "GET /files/{name} HTTP/1.1\r\nHost: {address}\r\nCookie: {cookies}\r\nReferer: http://{address}/lab\r\nConnection: close\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).unwrap();
         let mut head = Vec::new();
