@@ -10,6 +10,12 @@ mod crowd;
 mod mine;
 #[path = "menu/quiet.rs"]
 mod quiet;
+#[path = "menu/terminals.rs"]
+mod terminals;
+#[path = "menu/used.rs"]
+mod used;
+#[path = "menu/waiting.rs"]
+mod waiting;
 
 use common::terminal::Terminal;
 use common::{Cluster, Plan, SOON, eventually};

@@ -9,58 +9,17 @@ mod common;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use common::lab::{Lab, Small};
 use common::terminal::Terminal;
 use common::{Cluster, Plan, Running, SOON, eventually};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 const GIB: u64 = 1 << 30;
-
-/// Prints `/lab/gpus` and `/lab/apps`; hangs for as long as there is `/lab/hang`.
-const SMI: &str = "#!/bin/sh\nwhile [ -e /lab/hang ]; do sleep 0.2; done\ncase \"$*\" in\n\
-                   *query-gpu*) cat /lab/gpus ;;\n*compute-apps*) cat /lab/apps ;;\nesac\n";
-
-struct Lab(tempfile::TempDir);
-
-impl Lab {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let lab = Self(folder);
-        lab.write("nvidia-smi", SMI);
-        fs::set_permissions(lab.path("nvidia-smi"), fs::Permissions::from_mode(0o755)).unwrap();
-        lab.gpu(1024, "");
-        lab
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        // Aside first: it is read at any moment.
-        fs::write(self.path("aside"), text).unwrap();
-        fs::rename(self.path("aside"), self.path(name)).unwrap();
-    }
-
-    /// One GPU with so many MiB in use, and the processes on it.
-    fn gpu(&self, used: u64, processes: &str) {
-        self.write("gpus", &format!("0, GPU-fake-0, Fake H100, {used}, 81920, 45, 61\n"));
-        self.write("apps", processes);
-    }
-
-    fn mounts(&self) -> String {
-        format!(
-            "[[mount]]\ntarget = \"/lab\"\nsource = \"{0}\"\nread_only = true\n\
-             [[mount]]\ntarget = \"/usr/bin/nvidia-smi\"\nsource = \"{0}/nvidia-smi\"\nread_only = true\n",
-            self.0.path().display()
-        )
-    }
-}
 
 fn usage(cluster: &Cluster, user: &str) -> serde_json::Value {
     cluster.status(user)["reservation"]["usage"].clone()
@@ -191,30 +150,11 @@ fn who_uses_more_than_the_slots_share_is_told_once_and_so_are_the_administrators
     english.shows_within("your programs use 11 GiB", SOON * 2);
 }
 
-/// A file system of its own, so small that it is soon full. In memory: there is no file server here.
-struct Small(PathBuf);
-
-impl Small {
-    fn mount(path: PathBuf) -> Self {
-        fs::create_dir_all(&path).unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=10m,mode=1777", "clusteria-test"]).arg(&path);
-        assert!(mount.status().unwrap().success());
-        Self(path)
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").args(["-l"]).arg(&self.0).status();
-    }
-}
-
 #[test]
 fn a_full_storage_is_told_everywhere_and_harms_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let storage = Small::mount(folder.path().join("storage"));
-    let mount = format!("[[mount]]\ntarget = \"/storage\"\nsource = \"{}\"\n", storage.0.display());
+    let mount = format!("[[mount]]\ntarget = \"/storage\"\nsource = \"{}\"\n", storage.path().display());
     let cluster = Cluster::start(Plan { more: mount, ..Plan::default() });
     for user in ["ada", "bob"] {
         cluster.ssh(user).run("clusteria reserve").success();
@@ -248,7 +188,7 @@ fn a_full_storage_is_told_everywhere_and_harms_nothing_else() {
     let doctor = cluster.cli(&["doctor"]).stdout;
     assert!(doctor.contains("ERROR   gpu1: mount /storage: full: 0 B free of 10 MiB"), "{doctor}");
     cluster.ssh("bob").run("rm -f /storage/big 2>/dev/null; true").success();
-    assert!(Path::new(&storage.0).join("big").exists(), "others' files stay (sticky bit)");
+    assert!(storage.path().join("big").exists(), "others' files stay (sticky bit)");
     cluster.ssh("ada").run("rm /storage/big").success();
     eventually("there is room again", SOON, || {
         (!cluster.ssh("bob").run("clusteria status").success().stdout.contains(": full")).then_some(())

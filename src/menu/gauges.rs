@@ -1,50 +1,70 @@
-//! What a container uses of what there is, as bars.
+//! What the reader's container uses of what there is, as bars.
 
-use crate::agent::usage::report::{Gpu, Gpus, StoreState, Usage};
+use super::figures::percent;
+use crate::agent::usage::report::{Amount, Gpu, Gpus, StoreState, Usage};
 use crate::text::mine::Mine;
-use crate::text::usage::bytes;
+use crate::text::usage::{bytes, store_trouble, trouble, used_of};
+use crate::text::uses::Uses;
 use crate::text::{Lang, Say};
 
 /// How much of something is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gauge {
+pub(super) struct Gauge {
     /// Of what: text from outside.
     pub name: String,
-    /// Out of 100.
-    pub percent: u8,
+    /// Out of 100; what cannot be measured has no bar.
+    pub percent: Option<u64>,
     /// In words, such as `3.1 of 10 GiB`: text from outside.
     pub words: String,
 }
 
 impl Gauge {
-    fn new(name: String, used: u64, total: u64, more: &[String], lang: Lang) -> Self {
-        let of = Mine::UsedOf { used: &bytes(used, lang), total: &bytes(total, lang) }.say(lang);
+    fn new(name: String, Amount { used, limit }: Amount, more: &[String], lang: Lang) -> Self {
+        let of = match limit {
+            Some(total) => used_of(used, total, lang),
+            None => bytes(used, lang),
+        };
         let words = std::iter::once(of).chain(more.iter().cloned()).collect::<Vec<_>>().join(" · ");
-        let percent = u128::from(used).saturating_mul(100) / u128::from(total.max(1));
-        Self { name, percent: u8::try_from(percent).unwrap_or(u8::MAX), words }
+        Self { name, percent: limit.map(|total| percent(used, total)), words }
     }
 
-    fn of_gpu(gpu: &Gpu, lang: Lang) -> Option<Self> {
+    fn words(name: &str, words: String) -> Self {
+        Self { name: name.to_owned(), percent: None, words }
+    }
+
+    fn of_gpu(gpu: &Gpu, lang: Lang) -> Self {
         let mut more: Vec<String> = gpu.busy_percent.iter().map(|busy| format!("{busy} %")).collect();
         more.extend(gpu.celsius.map(|celsius| format!("{celsius} °C")));
-        let name = format!("GPU {} {}", gpu.index, gpu.name);
-        Some(Self::new(name, gpu.memory_used?, gpu.memory_total?, &more, lang))
+        let name = format!("GPU {} {}", gpu.index, gpu.name.trim_start_matches("NVIDIA "));
+        match gpu.memory_used {
+            Some(used) => Self::new(name, Amount { used, limit: gpu.memory_total }, &more, lang),
+            None => Self::words(&name, more.join(" · ")),
+        }
     }
 
-    /// All that is known of a container: GPUs, memory, storage. What is not known has no bar.
-    #[must_use]
-    pub fn all(usage: &Usage, lang: Lang) -> Vec<Self> {
-        let mut gauges = Vec::new();
-        if let Gpus::Listed { gpus, .. } = &usage.gpus {
-            gauges.extend(gpus.iter().filter_map(|gpu| Self::of_gpu(gpu, lang)));
-        }
-        if let Some((memory, limit)) = usage.memory.and_then(|memory| Some((memory, memory.limit?))) {
-            gauges.push(Self::new(Mine::Memory.say(lang), memory.used, limit, &[], lang));
-        }
+    /// All that is known of a container: GPUs, memory, storage.
+    pub(super) fn all(usage: &Usage, lang: Lang) -> Vec<Self> {
+        let mut gauges: Vec<Self> = match &usage.gpus {
+            Gpus::Listed { gpus, .. } => gpus.iter().map(|gpu| Self::of_gpu(gpu, lang)).collect(),
+            Gpus::None => vec![Self::words("GPU", Uses::NoGpu.say(lang))],
+            Gpus::Unknown => vec![Self::words("GPU", Uses::NotYet.say(lang))],
+            other => trouble(other, lang).map(|words| Self::words("", words)).into_iter().collect(),
+        };
+        gauges.extend(usage.budget.and_then(|budget| {
+            let over = budget.is_over().then(|| Uses::OverShare.say(lang));
+            let share = Amount { used: budget.used?, limit: Some(budget.bytes) };
+            Some(Self::new(Uses::Share.say(lang), share, over.as_slice(), lang))
+        }));
+        gauges.extend(usage.memory.map(|memory| Self::new(Mine::Memory.say(lang), memory, &[], lang)));
         for store in &usage.stores {
-            if let StoreState::Space { used, total } = store.state {
-                gauges.push(Self::new(store.target.clone(), used, total, &[], lang));
-            }
+            gauges.push(match &store.state {
+                StoreState::Space { used, total } => {
+                    let full = (store.state.percent() >= Some(99)).then(|| Uses::Full.say(lang));
+                    let space = Amount { used: *used, limit: Some(*total) };
+                    Self::new(store.target.clone(), space, full.as_slice(), lang)
+                }
+                other => Self::words(&store.target, store_trouble(other, lang)),
+            });
         }
         gauges
     }

@@ -102,10 +102,6 @@ pub(super) fn slot_rows(model: &Model, columns: usize) -> Vec<Line<'static>> {
         if fits && !slot.gpus.is_empty() {
             spans.push(Span::styled(gpus, Style::new().add_modifier(Modifier::DIM)));
         }
-        let used: usize = spans.iter().map(Span::width).sum();
-        if let Some(words) = model.uses.get(&slot.id).filter(|words| used + 2 + width(words) <= columns) {
-            spans.push(Span::styled(format!("  {words}"), Style::new().add_modifier(Modifier::DIM)));
-        }
         Line::from(spans)
     };
     model.slots().into_iter().map(row).collect()

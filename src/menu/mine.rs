@@ -2,9 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::gauges::Gauge;
 use super::keys::Key;
-use super::model::{Action, Ask, Model, Place};
+use super::model::{Action, Ask, Begun, Model, Place};
 use super::update::{scroll, step};
 use crate::agent::protocol::JupyterState;
 use crate::reservation::SlotId;
@@ -40,8 +39,6 @@ pub struct Facts {
     pub jupyter: Option<JupyterState>,
     /// Whether the reservation has a password.
     pub has_password: Option<bool>,
-    /// What is used of what there is: GPUs, memory, storage.
-    pub gauges: Vec<Gauge>,
 }
 
 /// The reservation that is the reader's, as the picture has it.
@@ -73,10 +70,10 @@ impl Model {
         matches!(self.place, Place::Mine | Place::Ways | Place::Card(_))
     }
 
-    /// Are slots shown?
+    /// Is it shown what machines use?
     #[must_use]
-    pub fn is_at_slots(&self) -> bool {
-        matches!(self.place, Place::Slots(_))
+    pub fn shows_use(&self) -> bool {
+        matches!(self.place, Place::Machines | Place::Slots(_) | Place::Mine)
     }
 
     /// Does a start go on, so that the seconds count?
@@ -158,7 +155,7 @@ fn act(model: &mut Model, doing: Doing) -> Option<Action> {
 fn enter(model: &mut Model) -> Option<Action> {
     let mine = model.mine()?;
     if mine.starting {
-        model.begin(mine.slot.clone());
+        model.begin(mine.slot.clone(), Begun::Elsewhere);
     }
     Some(Action::Enter)
 }

@@ -1,12 +1,13 @@
 //! The screens about the reader's own reservation, its keys, and a start in progress.
 
-use ratatui::style::{Color, Modifier, Style};
+use ratatui::style::{Color, Style};
 use ratatui::text::{Line, Span};
 
+use super::figures;
 use super::gauges::Gauge;
 use super::lists::mark;
 use super::mine::Doing;
-use super::model::{Ask, Model};
+use super::model::{Ask, Begun, Model};
 use super::sheet::Sheet;
 use super::steps::Steps;
 use super::view::common;
@@ -84,8 +85,10 @@ fn facts(model: &Model, columns: usize) -> Vec<Line<'static>> {
     let no_password = (model.facts.has_password == Some(false)).then(|| Mine::NoPassword.say(model.lang));
     lines.extend(no_password.into_iter().flat_map(|text| wrap(&text, columns)).map(Line::raw));
     lines.extend(jupyter(model).into_iter().flat_map(|text| wrap(&text, columns)).map(Line::raw));
-    let longest = model.facts.gauges.iter().map(|gauge| super::wrap::width(&gauge.name)).max().unwrap_or(0);
-    lines.extend(model.facts.gauges.iter().map(|gauge| bar(gauge, longest.min(24), columns)));
+    let usage = model.mine().and_then(|mine| model.uses.slot(mine.slot)?.usage.as_ref());
+    let gauges = usage.map(|usage| Gauge::all(usage, model.lang)).unwrap_or_default();
+    let names = figures::column(gauges.iter().map(|gauge| gauge.name.as_str()));
+    lines.extend(gauges.iter().map(|gauge| bar(gauge, names, columns)));
     lines
 }
 
@@ -99,14 +102,11 @@ fn jupyter(model: &Model) -> Option<String> {
 }
 
 fn bar(gauge: &Gauge, name: usize, columns: usize) -> Line<'static> {
-    let full = usize::from(gauge.percent.min(100)) * BAR / 100;
-    let color = if gauge.percent >= 90 { Color::Red } else { Color::Green };
     let head = format!("{}  ", super::wrap::fit(&gauge.name, name));
     let mut spans = vec![Span::raw(head)];
     // Where the bar would leave no room for the words, the words are worth more.
-    if columns > name + BAR + 24 {
-        spans.push(Span::styled("█".repeat(full), Style::new().fg(color)));
-        spans.push(Span::styled("░".repeat(BAR - full), Style::new().add_modifier(Modifier::DIM)));
+    if let Some(percent) = gauge.percent.filter(|_| columns > name + BAR + 24) {
+        spans.extend(figures::bar(percent, BAR));
         spans.push(Span::raw("  "));
     }
     let used: usize = spans.iter().map(Span::width).sum();
@@ -200,7 +200,7 @@ pub(super) fn paste(model: &Model, text: &str, columns: usize) -> Sheet {
     }
 }
 
-pub(super) fn progress(model: &Model, slot: &SlotId, steps: &Steps, columns: usize) -> Sheet {
+pub(super) fn progress(model: &Model, slot: &SlotId, steps: &Steps, begun: Begun, columns: usize) -> Sheet {
     let elapsed = Mine::Elapsed { elapsed: steps.elapsed(model.now) }.say(model.lang);
     let mut rows: Vec<Line<'static>> = Vec::new();
     for (stage, over) in steps.all() {
@@ -214,11 +214,15 @@ pub(super) fn progress(model: &Model, slot: &SlotId, steps: &Steps, columns: usi
     if rows.is_empty() {
         rows.push(Line::raw(format!("  ▸ {}", Mine::JustStarting.say(model.lang))));
     }
+    let (heading, key) = match begun {
+        Begun::Here => (Menu::Reserving { slot }, Menu::KeyCancel),
+        Begun::Elsewhere => (Menu::Awaiting { slot }, Menu::KeyStopWaiting),
+    };
     Sheet {
-        heading: format!("{} · {elapsed}", Menu::Reserving { slot }.say(model.lang)),
+        heading: format!("{} · {elapsed}", heading.say(model.lang)),
         rows,
         follow: true,
-        keys: vec![Menu::KeyCancel.say(model.lang)],
+        keys: vec![key.say(model.lang)],
         summary: None,
         ..common(model)
     }

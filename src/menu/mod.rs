@@ -19,11 +19,16 @@
 //!              Esc; x (Action::Leave)
 //! ```
 //!
+//! Who gives up waiting for a start gives back what this menu has asked for (`Action::Cancel`). A start that was asked for
+//! elsewhere (on the page, by a command, in a menu whose line broke) is only not waited for any more (`Action::StopWaiting`):
+//! it goes on, and `mine` can release it.
+//!
 //! Who holds a reservation begins at `mine`. A question (`model::Ask`), help and a filter lie over a screen.
 
 mod backend;
 mod charter;
 mod face;
+mod figures;
 mod filter;
 mod gauges;
 mod help;
@@ -40,6 +45,8 @@ mod screen;
 mod sheet;
 mod steps;
 mod update;
+mod uses;
+mod uses_view;
 mod view;
 mod wrap;
 
@@ -48,7 +55,6 @@ mod tests;
 
 pub use charter::{CharterPage, Turn};
 pub use face::Face;
-pub use gauges::Gauge;
 pub use keys::{Key, KeyDecoder};
 pub use mine::Facts;
 pub use model::{Action, Event, Model};
@@ -56,4 +62,5 @@ pub use palette::Palette;
 pub use picture::{Board, Picture};
 pub use screen::Screen;
 pub use update::update;
+pub use uses::Uses;
 pub use view::view;

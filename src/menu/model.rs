@@ -1,7 +1,5 @@
 //! What the menu knows and where its reader stands.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 
 use super::filter::Filter;
@@ -9,6 +7,7 @@ use super::keys::Key;
 use super::mine::{Doing, Facts};
 use super::picture::Picture;
 use super::steps::Steps;
+use super::uses::Uses;
 use crate::auth::ReservationPassword;
 use crate::engine::Stage;
 use crate::reservation::view::{MachineView, SlotView, WaitingView};
@@ -39,6 +38,8 @@ pub enum Event {
     Cluster(Picture),
     /// The reservation in progress says how far it is.
     Progress(Stage),
+    /// The start that is awaited was asked for elsewhere.
+    Joined,
     /// What was asked for failed, and why.
     Failed(String),
     /// What was asked for is done, in words.
@@ -49,8 +50,8 @@ pub enum Event {
     Keys(Vec<KeyRecord>),
     /// What the reader's container says of itself.
     Facts(Facts),
-    /// What is used in each slot, in a few words.
-    Uses(BTreeMap<SlotId, String>),
+    /// What machines and slots use.
+    Uses(Uses),
 }
 
 /// What the connection is asked to do.
@@ -62,8 +63,10 @@ pub enum Action {
     Join(Target),
     /// Give up the place in the queue.
     Leave,
-    /// Give up the reservation in progress.
+    /// Give up the reservation in progress, which was asked for here.
     Cancel,
+    /// Wait no more for a start that was asked for elsewhere.
+    StopWaiting,
     /// Open a shell in the reader's container.
     Enter,
     /// End the reader's reservation.
@@ -97,6 +100,8 @@ pub(super) enum Place {
         slot: SlotId,
         /// How far it is.
         steps: Steps,
+        /// Who has asked for it.
+        begun: Begun,
     },
     /// The reader's own reservation, and what can be done with it.
     Mine,
@@ -108,6 +113,15 @@ pub(super) enum Place {
     Keys,
     /// A key is being pasted.
     Paste(String),
+}
+
+/// Where a start was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begun {
+    /// In this menu: who does not want to wait for it does not want it.
+    Here,
+    /// Elsewhere: somebody there may well want it.
+    Elsewhere,
 }
 
 /// A question that must be answered before its act is done.
@@ -136,8 +150,7 @@ pub struct Model {
     pub(super) slot: Option<SlotId>,
     pub(super) doing: Doing,
     pub(super) facts: Facts,
-    /// What is used in each slot, in a few words.
-    pub(super) uses: BTreeMap<SlotId, String>,
+    pub(super) uses: Uses,
     /// `None`: not told yet.
     pub(super) keys: Option<Vec<KeyRecord>>,
     /// The chosen key's fingerprint.
@@ -170,7 +183,7 @@ impl Model {
             slot: None,
             doing: Doing::Shell,
             facts: Facts::default(),
-            uses: BTreeMap::new(),
+            uses: Uses::default(),
             keys: None,
             key: None,
             ask: None,
@@ -206,6 +219,12 @@ impl Model {
     #[must_use]
     pub fn lang(&self) -> Lang {
         self.lang
+    }
+
+    /// What machines use, as it is shown.
+    #[must_use]
+    pub fn uses(&self) -> &Uses {
+        &self.uses
     }
 
     /// Does a line of text go into the screen shown?
@@ -341,10 +360,10 @@ impl Model {
     }
 
     /// Shows the progress of a reservation.
-    pub(super) fn begin(&mut self, slot: SlotId) {
+    pub(super) fn begin(&mut self, slot: SlotId, begun: Begun) {
         self.notice.clear();
         self.filter.clear();
-        self.place = Place::Progress { slot, steps: Steps::begun(self.now) };
+        self.place = Place::Progress { slot, steps: Steps::begun(self.now), begun };
     }
 
     /// Back from the progress to the list it was asked from, the cursor where it was.

@@ -83,14 +83,21 @@ fn ascii(symbol: &str) -> char {
         '░' => '-',
         '✓' => '+',
         '▸' => '>',
-        '·' => '-',
+        '·' | '–' => '-',
+        '×' => 'x',
+        '°' => ' ',
         'à' | 'â' | 'ä' => 'a',
+        'À' | 'Â' => 'A',
         'ç' => 'c',
+        'Ç' => 'C',
         'é' | 'è' | 'ê' | 'ë' => 'e',
         'É' | 'È' | 'Ê' => 'E',
         'î' | 'ï' => 'i',
+        'Î' => 'I',
         'ô' | 'ö' => 'o',
+        'Ô' => 'O',
         'ù' | 'û' | 'ü' => 'u',
+        'Ù' | 'Û' => 'U',
         '’' => '\'',
         '\u{a0}' | '\u{202f}' => ' ',
         _ => '?',
@@ -100,6 +107,20 @@ fn ascii(symbol: &str) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_that_we_say_can_be_said_in_ascii() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/menu/snapshots");
+        for file in std::fs::read_dir(folder).unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            let lost: String = text
+                .chars()
+                .filter(|char| !char.is_ascii() && ascii(char.encode_utf8(&mut [0; 4])) == '?')
+                .collect();
+            assert_eq!(lost, "");
+        }
+        assert_eq!(ascii("日"), '?');
+    }
 
     #[test]
     fn terminals_get_what_they_can_show() {

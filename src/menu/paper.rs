@@ -2,7 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::{Modifier, Style};
+use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Line;
 
 use super::wrap::{cut, width};
@@ -53,7 +53,9 @@ impl<'a> Paper<'a> {
         self.buffer.set_line(self.area.x, y, row, self.area.width);
         if selected {
             let line = Rect { y, height: 1, ..self.area };
-            self.buffer.set_style(line, Style::new().add_modifier(Modifier::REVERSED));
+            // Colours are for the ground: reversed they are blots.
+            let chosen = Style::new().fg(Color::Reset).remove_modifier(Modifier::DIM);
+            self.buffer.set_style(line, chosen.add_modifier(Modifier::REVERSED));
         }
     }
 

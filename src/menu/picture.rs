@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 
 use super::model::clean_text;
+use super::uses::Uses;
 use crate::reservation::Desk;
 use crate::reservation::view::ClusterView;
+use crate::workspace::usage::Machines;
 
 /// A picture may be this old where nothing has changed since: only its clock has gone on.
 const FRESH: SignedDuration = SignedDuration::from_secs(1);
@@ -44,6 +46,8 @@ impl Deref for Picture {
 pub struct Board {
     /// The newest picture and the change it shows. Short sections, none awaits.
     last: Arc<Mutex<Option<(u64, Picture)>>>,
+    /// The same for what machines use.
+    uses: Arc<Mutex<(Machines, Uses)>>,
 }
 
 impl Board {
@@ -62,6 +66,16 @@ impl Board {
         let picture = Picture::from(desk.read(|book| book.view(now)));
         *last = Some((change, picture.clone()));
         picture
+    }
+
+    /// What machines use, made safe once for all who show it.
+    #[must_use]
+    pub fn uses(&self, machines: &Machines) -> Uses {
+        let mut last = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&last.0, machines) {
+            *last = (machines.clone(), Uses::from(machines));
+        }
+        last.1.clone()
     }
 }
 

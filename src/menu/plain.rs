@@ -3,7 +3,7 @@
 //! Nothing is said twice, and nothing by itself but how far a start is: news waits until Enter asks for it.
 
 use super::keys::Key;
-use super::model::{Event, Model, Place};
+use super::model::{Begun, Event, Model, Place};
 use super::palette::{Palette, plain_text};
 use super::sheet::Sheet;
 use super::view::sheet;
@@ -181,11 +181,19 @@ fn page(model: &Model, sheet: &Sheet, text: &mut String) {
                 false => row.to_string().trim_end().to_owned(),
             };
             say(text, &words);
+            for line in sheet.below.get(index).into_iter().flatten() {
+                say(text, &format!("   {}", spoken(&line.to_string())));
+            }
         }
     }
     sheet.hint.iter().for_each(|hint| say(text, hint));
     let prompt = match (&model.place, &model.ask) {
-        (Place::Progress { .. }, _) => return say(text, &Mine::PlainBusy.say(model.lang)),
+        (Place::Progress { begun: Begun::Here, .. }, _) => {
+            return say(text, &Mine::PlainBusy.say(model.lang));
+        }
+        (Place::Progress { begun: Begun::Elsewhere, .. }, _) => {
+            return say(text, &Mine::PlainAwaits.say(model.lang));
+        }
         (Place::Paste(_), _) => Mine::PlainText,
         (_, Some(_)) => return text.push_str("> "),
         (Place::Keys, None) => {
@@ -204,7 +212,21 @@ fn say(text: &mut String, line: &str) {
 
 /// Columns become a sentence; dots are said in words beside them.
 fn spoken(row: &str) -> String {
-    let row = row.replace(['●', '○', '█', '░'], " ");
+    let row = without_bars(row).replace(['●', '○'], " ");
     let parts = row.split("  ").map(str::trim).filter(|part| !part.is_empty());
     parts.collect::<Vec<_>>().join(", ")
+}
+
+/// Each with the blank behind it: what it shows is said in words beside it.
+fn without_bars(row: &str) -> String {
+    let mut after_bar = false;
+    let mut kept = String::new();
+    for char in row.chars() {
+        let is_bar = matches!(char, '█' | '░');
+        if !is_bar && !(after_bar && char == ' ') {
+            kept.push(char);
+        }
+        after_bar = is_bar;
+    }
+    kept
 }

@@ -70,8 +70,8 @@ impl Screen {
     pub fn draw(&mut self, model: &Model) -> Vec<u8> {
         let mut spots = Spots::default();
         let mut bytes = self.show(|frame| spots = view(model, frame));
-        self.spots = spots;
         let mouse = self.palette.mouse && self.stage == Stage::Entered && spots.any();
+        self.spots = spots;
         if mouse != std::mem::replace(&mut self.mouse, mouse) {
             bytes.extend_from_slice(if mouse { MOUSE_ON } else { MOUSE_OFF });
         }

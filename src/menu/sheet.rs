@@ -25,6 +25,8 @@ pub(super) struct Sheet {
     pub facts: Vec<Line<'static>>,
     /// The list.
     pub rows: Vec<Line<'static>>,
+    /// What is said below each row where there is room for it below all, the most needed line first.
+    pub below: Vec<Vec<Line<'static>>>,
     /// Rows begin with a mark that numbers them, and can be chosen.
     pub numbered: bool,
     /// The row under the cursor.
@@ -68,7 +70,7 @@ impl Sheet {
             y += 1;
         }
         y += if plan.facts == 0 { 0 } else { plan.gap };
-        let spots = self.list(&mut paper, y, plan.list);
+        let spots = self.list(&mut paper, y, plan.list, plan.depth);
         y += plan.list + plan.gap;
         for line in &plan.hint {
             paper.text(y, line, Style::new().add_modifier(Modifier::BOLD));
@@ -91,16 +93,27 @@ impl Sheet {
         let mut left = Left { rows: height.saturating_sub(reserved), gap };
         let hint = left.take(clip(self.hint.as_slice(), columns, left.most(3)));
         let footer = left.take_row();
-        let notice = left.take(clip(&self.notice, columns, left.most((height / 4).max(1))));
+        let heading = left.take_row();
+        let notice = left.take(clip(&self.notice, columns, left.most((height / 3).max(1))));
         let facts = left.take_count(u16::try_from(self.facts.len()).unwrap_or(u16::MAX).min(height / 3));
         let summary = left.take(clip(self.summary.as_slice(), columns, left.most(3)));
-        let heading = left.take_row();
         let title = left.take_row();
-        let list = wanted.min(reserved.saturating_add(left.rows));
-        Plan { title, heading, footer, gap, notice, summary, hint, facts, list }
+        let room = reserved.saturating_add(left.rows);
+        let deepest = self.below.iter().map(Vec::len).max().unwrap_or(0);
+        let depth = (0..=deepest).rev().find(|depth| self.height(*depth) <= usize::from(room)).unwrap_or(0);
+        let list = u16::try_from(self.height(depth)).unwrap_or(u16::MAX).clamp(1, room.max(1));
+        Plan { title, heading, footer, gap, notice, summary, hint, facts, list, depth }
     }
 
-    fn list(&self, paper: &mut Paper<'_>, top: u16, height: u16) -> Spots {
+    /// Rows of the whole list with at most so many lines below each of them.
+    fn height(&self, depth: usize) -> usize {
+        self.rows.len().saturating_add(self.below.iter().map(|below| below.len().min(depth)).sum())
+    }
+
+    fn list(&self, paper: &mut Paper<'_>, top: u16, height: u16, depth: usize) -> Spots {
+        if depth > 0 {
+            return self.deep_list(paper, top, depth);
+        }
         let shown = usize::from(height);
         let hidden = self.rows.len().saturating_sub(shown);
         let first = match self.selected {
@@ -119,28 +132,44 @@ impl Sheet {
             paper.edge(top.saturating_add(height).saturating_sub(1), "↓");
         }
         let count = if self.numbered { self.rows.len().saturating_sub(first).min(shown) } else { 0 };
-        Spots { top, first, count }
+        Spots { top, rows: (first..first.saturating_add(count)).collect() }
+    }
+
+    /// All of the list, with lines below its rows.
+    fn deep_list(&self, paper: &mut Paper<'_>, top: u16, depth: usize) -> Spots {
+        let (mut y, mut spots) = (top, Spots { top, rows: Vec::new() });
+        for (index, row) in self.rows.iter().enumerate() {
+            paper.row(y, row, self.selected == Some(index));
+            let below = self.below.get(index).map(Vec::as_slice).unwrap_or_default();
+            for line in below.iter().take(depth) {
+                y = y.saturating_add(1);
+                paper.row(y, line, false);
+                spots.rows.push(index);
+            }
+            spots.rows.push(index);
+            y = y.saturating_add(1);
+        }
+        spots
     }
 }
 
 /// Where the rows that can be chosen are on the screen.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Spots {
     top: u16,
-    first: usize,
-    count: usize,
+    /// Which of the list's rows each row of the screen belongs to, from `top` on.
+    rows: Vec<usize>,
 }
 
 impl Spots {
     /// The row of the list that is shown in this row of the screen.
-    pub(super) fn at(self, y: u16) -> Option<usize> {
-        let below = usize::from(y.checked_sub(self.top)?);
-        (below < self.count).then(|| self.first.saturating_add(below))
+    pub(super) fn at(&self, y: u16) -> Option<usize> {
+        self.rows.get(usize::from(y.checked_sub(self.top)?)).copied()
     }
 
     /// Is there anything to click on?
-    pub(super) fn any(self) -> bool {
-        self.count > 0
+    pub(super) fn any(&self) -> bool {
+        !self.rows.is_empty()
     }
 }
 
@@ -156,6 +185,8 @@ struct Plan {
     hint: Vec<String>,
     facts: u16,
     list: u16,
+    /// Lines below each row of the list.
+    depth: usize,
 }
 
 /// Rows not given away yet.

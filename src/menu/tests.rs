@@ -6,6 +6,7 @@ mod mine;
 mod pictures;
 mod plain;
 mod random;
+mod used;
 
 use jiff::Timestamp;
 use ratatui::Terminal;
@@ -13,12 +14,14 @@ use ratatui::backend::TestBackend;
 
 use super::*;
 use crate::agent::protocol::JupyterState;
+use crate::agent::usage::report::{Amount, Gpu, Gpus, Store, StoreState, Usage};
 use crate::engine::Stage;
 use crate::reservation::view::{ClusterView, HoldView, MachineView, SlotState, SlotView, WaitingView};
 use crate::reservation::{SlotId, Target, UserName};
 use crate::store::KeyRecord;
 use crate::text::Lang;
 use crate::text::connect::Way;
+use crate::workspace::usage::{MachineUse, Machines, Model as Kind, SlotUse};
 
 fn time(text: &str) -> Timestamp {
     format!("2026-08-01T{text}:00Z").parse().unwrap()
@@ -78,6 +81,90 @@ fn with_mine() -> ClusterView {
     view
 }
 
+const GIB: u64 = 1 << 30;
+
+fn gpu(name: &str, used: u64, total: u64, busy: u32, celsius: u32) -> Gpu {
+    Gpu {
+        index: 0,
+        uuid: format!("GPU-{name}"),
+        name: name.to_owned(),
+        memory_used: Some(used * GIB),
+        memory_total: Some(total * GIB),
+        busy_percent: Some(busy),
+        celsius: Some(celsius),
+    }
+}
+
+fn kinds(name: &str, count: usize) -> Vec<Kind> {
+    vec![Kind { name: name.to_owned(), count }]
+}
+
+/// What runs with one GPU and a store.
+fn usage(gpu: Gpu) -> Usage {
+    let space = StoreState::Space { used: 19 * GIB / 2, total: 10 * GIB };
+    Usage {
+        gpus: Gpus::Listed { gpus: vec![gpu], processes: Vec::new() },
+        memory: Some(Amount { used: 3 * GIB, limit: Some(16 * GIB) }),
+        stores: vec![Store { target: "/storage".to_owned(), state: space }],
+        ..Usage::default()
+    }
+}
+
+/// What is used in the usual cluster: on one machine all is measured, on one a part.
+fn used() -> Machines {
+    let slot = |usage: Usage, name: &str| SlotUse { usage: Some(usage), models: kinds(name, 1) };
+    let gpu1 = MachineUse {
+        gpus: 2,
+        measured: 2,
+        models: kinds("NVIDIA GeForce RTX 4090", 2),
+        gpu_memory: Some(Amount { used: 31 * GIB, limit: Some(48 * GIB) }),
+        busy_percent: Some(95),
+        celsius: Some(74),
+        load_hundredths: Some(1230),
+        processors: Some(32),
+        slots: [
+            (self::slot("gpu1/1"), slot(usage(gpu("RTX 4090", 23, 24, 100, 74)), "RTX 4090")),
+            (self::slot("gpu1/2"), slot(usage(gpu("RTX 4090", 8, 24, 90, 66)), "RTX 4090")),
+        ]
+        .into(),
+        ..MachineUse::default()
+    };
+    let gpu2 = MachineUse {
+        gpus: 4,
+        measured: 1,
+        models: kinds("NVIDIA H100 80GB HBM3", 3),
+        gpu_memory: Some(Amount { used: 9 * GIB, limit: Some(80 * GIB) }),
+        busy_percent: Some(40),
+        celsius: Some(61),
+        load_hundredths: Some(70),
+        processors: Some(64),
+        slots: [
+            (
+                self::slot("gpu2/1"),
+                slot(usage(gpu("NVIDIA H100 80GB HBM3", 9, 80, 40, 61)), "NVIDIA H100 80GB HBM3"),
+            ),
+            (self::slot("gpu2/3"), SlotUse { usage: None, models: kinds("NVIDIA H100 80GB HBM3", 1) }),
+        ]
+        .into(),
+        ..MachineUse::default()
+    };
+    let names = ["gpu1", "gpu2"].map(|name| name.parse().unwrap());
+    std::sync::Arc::new(names.into_iter().zip([gpu1, gpu2]).collect())
+}
+
+fn use_of<'a>(machines: &'a mut Machines, name: &str) -> &'a mut MachineUse {
+    std::sync::Arc::make_mut(machines).get_mut(&name.parse().unwrap()).unwrap()
+}
+
+/// And where linus holds gpu2/2.
+fn used_with_mine() -> Machines {
+    let mut machines = used();
+    let gpu2 = use_of(&mut machines, "gpu2");
+    let found = SlotUse { usage: Some(usage(gpu("NVIDIA H100", 9, 24, 35, 60))), models: kinds("H100", 1) };
+    gpu2.slots.insert(slot("gpu2/2"), found);
+    machines
+}
+
 fn way() -> Way {
     Way { host: "100.64.0.7".into(), port: 2222, user: "linus".into(), alias: "clusteria".into() }
 }
@@ -121,12 +208,12 @@ fn slot(text: &str) -> SlotId {
 
 /// The picture as text, blanks at the ends of lines left out.
 fn picture(model: &Model, columns: u16, rows: u16) -> String {
+    drawn(columns, rows, |frame| drop(view(model, frame)))
+}
+
+fn drawn(columns: u16, rows: u16, paint: impl FnOnce(&mut ratatui::Frame<'_>)) -> String {
     let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
-    terminal
-        .draw(|frame| {
-            view(model, frame);
-        })
-        .unwrap();
+    terminal.draw(paint).unwrap();
     let buffer = terminal.backend().buffer();
     let lines = buffer.content.chunks(usize::from(columns.max(1)));
     let text = lines.map(|line| line.iter().map(|cell| cell.symbol()).collect::<String>());

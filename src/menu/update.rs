@@ -2,7 +2,7 @@
 
 use super::keys::Key;
 use super::mine::{Doing, answer, pasted, press_on_keys, press_on_mine, press_on_paste, press_on_ways};
-use super::model::{Action, Event, Model, Place, clean_text};
+use super::model::{Action, Begun, Event, Model, Place, clean_text};
 use crate::text::Lang;
 
 /// Rows of a page: the model does not know the screen's height.
@@ -28,6 +28,11 @@ pub fn update(model: &mut Model, event: Event) -> Option<Action> {
                 steps.tell(stage);
             }
         }
+        Event::Joined => {
+            if let Place::Progress { begun, .. } = &mut model.place {
+                *begun = Begun::Elsewhere;
+            }
+        }
         Event::Failed(text) => model.fail(&text),
         Event::Told(text) => model.tell(&text),
         Event::Ready(password) => {
@@ -43,9 +48,7 @@ pub fn update(model: &mut Model, event: Event) -> Option<Action> {
             model.keys = Some(keys);
         }
         Event::Facts(facts) => model.take_facts(facts),
-        Event::Uses(uses) => {
-            model.uses = uses.into_iter().map(|(slot, words)| (slot, clean_text(&words))).collect();
-        }
+        Event::Uses(uses) => model.uses = uses,
     }
     None
 }
@@ -65,9 +68,9 @@ fn press(model: &mut Model, key: Key) -> Option<Action> {
         return press_on_filter(model, key);
     }
     match (&model.place, key) {
-        (Place::Progress { .. }, Key::Escape | Key::CtrlC | Key::Char('q')) => {
-            model.return_to_list();
-            Some(Action::Cancel)
+        (Place::Progress { begun, .. }, Key::Escape | Key::CtrlC | Key::Char('q')) => {
+            let begun = *begun;
+            Some(give_up(model, begun))
         }
         // Typed ahead while waiting: it was not meant for what comes after.
         (Place::Progress { .. }, _) | (_, Key::Pasted(_)) => None,
@@ -106,6 +109,21 @@ fn press(model: &mut Model, key: Key) -> Option<Action> {
     }
 }
 
+/// No more waiting for a start. What was asked for here is given back.
+fn give_up(model: &mut Model, begun: Begun) -> Action {
+    match begun {
+        Begun::Here => {
+            model.return_to_list();
+            Action::Cancel
+        }
+        Begun::Elsewhere => {
+            model.place = Place::Mine;
+            model.leave_what_is_gone();
+            Action::StopWaiting
+        }
+    }
+}
+
 /// To the queue: with a place in it already, or by taking one.
 fn wait(model: &mut Model) -> Option<Action> {
     let target = model.worth_waiting_for();
@@ -120,7 +138,7 @@ fn press_on_waiting(model: &mut Model, key: Key) -> Option<Action> {
     match key {
         Key::Enter => {
             let slot = model.waiting()?.held.as_ref()?.slot.clone();
-            model.begin(slot.clone());
+            model.begin(slot.clone(), Begun::Here);
             Some(Action::Reserve(slot))
         }
         Key::Char('x') => {
@@ -244,7 +262,7 @@ fn reserve(model: &mut Model) -> Option<Action> {
         return None;
     }
     let id = slot.id.clone();
-    model.begin(id.clone());
+    model.begin(id.clone(), Begun::Here);
     Some(Action::Reserve(id))
 }
 
@@ -312,10 +330,6 @@ impl Model {
 
     /// Words in them are from a container.
     fn take_facts(&mut self, mut facts: super::Facts) {
-        for gauge in &mut facts.gauges {
-            gauge.name = clean_text(&gauge.name);
-            gauge.words = clean_text(&gauge.words);
-        }
         if let Some(crate::agent::protocol::JupyterState::Failed { why }) = &mut facts.jupyter {
             *why = clean_text(why);
         }

@@ -6,6 +6,7 @@ use ratatui::text::Line;
 use super::lists::{hint, machine_rows, queue_rows, slot_rows, summary};
 use super::model::{Model, Place};
 use super::sheet::{Sheet, Spots};
+use super::uses_view::{below_machine, below_slot};
 use super::wrap::wrap;
 use super::{help, mine_view};
 use crate::reservation::MachineName;
@@ -31,7 +32,7 @@ pub(super) fn sheet(model: &Model, columns: usize) -> Sheet {
         Place::Machines => machines(model, columns),
         Place::Slots(machine) => slots(model, machine, columns),
         Place::Waiting => waiting(model, columns),
-        Place::Progress { slot, steps } => mine_view::progress(model, slot, steps, columns),
+        Place::Progress { slot, steps, begun } => mine_view::progress(model, slot, steps, *begun, columns),
         Place::Mine => mine_view::mine(model, columns),
         Place::Ways => mine_view::ways(model, None, columns),
         Place::Card(password) => mine_view::ways(model, Some(password), columns),
@@ -116,6 +117,7 @@ fn machines(model: &Model, columns: usize) -> Sheet {
     Sheet {
         heading: found(model, Menu::ChooseMachine.say(model.lang)),
         summary: summary(model),
+        below: model.machines().into_iter().map(|machine| below_machine(model, machine, columns)).collect(),
         rows,
         numbered,
         selected: model.machine_index(),
@@ -149,6 +151,7 @@ fn slots(model: &Model, machine: &MachineName, columns: usize) -> Sheet {
     Sheet {
         heading: found(model, label.map_or(heading.clone(), |label| format!("{heading} ({label})"))),
         summary: summary(model),
+        below: model.slots().into_iter().map(|slot| below_slot(model, slot, columns)).collect(),
         rows,
         numbered,
         selected: model.slot_index(),

@@ -8,30 +8,54 @@ use super::menu_session::palette;
 use super::outgoing::Gone;
 use super::session::Session;
 use crate::agent::protocol::{Control, Pty};
-use crate::menu::{CharterPage, KeyDecoder, Screen, Turn};
+use crate::menu::{CharterPage, KeyDecoder, Palette, Screen, Turn};
 use crate::reservation::Refusal;
+use crate::text::Say;
+use crate::text::mine::Mine;
 
 /// A lone ESC and the start of an arrow key look alike: what follows within this time belongs to it.
 const ESCAPE_PAUSE: Duration = Duration::from_millis(50);
 
-/// Shows it. True when the user has accepted; what cannot be noted is refused in words.
-pub(super) async fn ask(session: &Session, pty: &Pty) -> bool {
+/// For who wants lines: wide and high enough for all of it at once.
+const PLAIN: (u16, u16) = (240, 200);
+
+/// How it ended.
+enum Read {
+    Accepted,
+    Refused,
+    Stopped,
+}
+
+/// Shows it; in lines where those are asked for. True when the user has accepted; what cannot be noted is refused in words.
+pub(super) async fn ask(session: &Session, pty: &Pty, plain: bool) -> bool {
     let user = session.visit().guest.identity.user();
     let charter = &session.visit().gateway.door.charter;
     let Some(text) = charter.text(session.lang) else { return true };
     let cluster = &session.visit().gateway.config.cluster.name;
     let page = CharterPage::new(cluster, user, text, session.lang);
-    let mut screen = Screen::new(pty.size.columns, pty.size.rows, palette(session, pty));
+    let palette = palette(session, pty);
+    let mut screen = if plain {
+        Screen::new(PLAIN.0, PLAIN.1, Palette { escapes: false, ..palette })
+    } else {
+        Screen::new(pty.size.columns, pty.size.rows, palette)
+    };
     let entered = screen.enter();
-    let accepted = match session.outgoing.stdout(entered).await {
-        Ok(()) => read(session, page, &mut screen).await.unwrap_or(false),
+    let outcome = match session.outgoing.stdout(entered).await {
+        Ok(()) => read(session, page, &mut screen, plain).await,
         Err(Gone) => return false,
     };
     let left = screen.leave();
     let _ = session.outgoing.stdout(left).await;
-    if !accepted {
-        session.refuse(&Refusal::CharterNotAccepted).await;
-        return false;
+    match outcome {
+        Ok(Read::Accepted) => {}
+        Ok(Read::Refused) | Err(Gone) => {
+            session.refuse(&Refusal::CharterNotAccepted).await;
+            return false;
+        }
+        Ok(Read::Stopped) => {
+            session.outgoing.refuse(&Mine::Restarts.say(session.lang)).await;
+            return false;
+        }
     }
     if let Err(e) = charter.accept(user).await {
         session.refuse(&Refusal::LedgerFailed { detail: crate::error_chain::in_full(&e) }).await;
@@ -40,7 +64,13 @@ pub(super) async fn ask(session: &Session, pty: &Pty) -> bool {
     true
 }
 
-async fn read(session: &Session, mut page: CharterPage, screen: &mut Screen) -> Result<bool, Gone> {
+async fn read(
+    session: &Session,
+    mut page: CharterPage,
+    screen: &mut Screen,
+    plain: bool,
+) -> Result<Read, Gone> {
+    let stopping = &session.visit().gateway.door.stopping;
     let mut keys = KeyDecoder::new();
     let mut refund = session.outgoing.refund();
     let mut escape_pending = false;
@@ -51,7 +81,7 @@ async fn read(session: &Session, mut page: CharterPage, screen: &mut Screen) -> 
         }
         let pressed = tokio::select! {
             chunk = session.inbox.next() => {
-                let Some(bytes) = chunk else { return Ok(false) };
+                let Some(bytes) = chunk else { return Ok(Read::Refused) };
                 refund.consumed(bytes.len());
                 escape_pending = bytes.contains(&0x1b);
                 keys.feed(&bytes)
@@ -61,17 +91,18 @@ async fn read(session: &Session, mut page: CharterPage, screen: &mut Screen) -> 
                 keys.flush()
             }
             control = session.inbox.next_control() => {
-                if let Control::Resize(size) = control {
+                if let (Control::Resize(size), false) = (control, plain) {
                     screen.resize(size.columns, size.rows);
                 }
                 Vec::new()
             }
+            () = stopping.cancelled() => return Ok(Read::Stopped),
         };
         for key in pressed {
             match page.press(key) {
                 Turn::Stay => {}
-                Turn::Accept => return Ok(true),
-                Turn::Leave => return Ok(false),
+                Turn::Accept => return Ok(Read::Accepted),
+                Turn::Leave => return Ok(Read::Refused),
             }
         }
     }

@@ -8,7 +8,7 @@ use super::visit::{Visit, in_words};
 use crate::bridge;
 use crate::error_chain::in_full;
 use crate::frontdoor::{self, Caller};
-use crate::menu::{Event, Facts, Gauge};
+use crate::menu::{Event, Facts};
 use crate::reservation::Target;
 use crate::text::Lang;
 
@@ -16,17 +16,16 @@ use crate::text::Lang;
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
 /// What the user's container says of itself.
-pub(super) async fn facts(visit: &Visit, lang: Lang) -> Facts {
+pub(super) async fn facts(visit: &Visit) -> Facts {
     let workspaces = &visit.gateway.workspaces;
     let Ok(Some(lease)) = workspaces.lease(visit.guest.identity.user(), &Target::Any) else {
         return Facts::default();
     };
     let Some(reservation) = lease.reservation().cloned() else { return Facts::default() };
     let has_password = Some(workspaces.has_password(&reservation.id).await);
-    let used = workspaces.usage().picture().get(&reservation.slot).map(|seen| Gauge::all(&seen.usage, lang));
     let container = workspaces.container(reservation);
     let jupyter = timeout(ANSWER_LIMIT, bridge::jupyter(&container.agent)).await;
-    Facts { jupyter: jupyter.ok().and_then(Result::ok), has_password, gauges: used.unwrap_or_default() }
+    Facts { jupyter: jupyter.ok().and_then(Result::ok), has_password }
 }
 
 /// A new password for the user's reservation.

@@ -20,9 +20,7 @@ use crate::menu::{Action, Event, Face, Facts, Model, Palette, update};
 use crate::reservation::{Cause, Refusal, SlotId, Target};
 use crate::text::mine::Mine;
 use crate::text::session::Line;
-use crate::text::usage::brief;
 use crate::text::{Lang, Say, printable, queue};
-use crate::workspace::usage::Seen;
 use crate::workspace::{Container, Lease};
 
 /// A lone ESC and the start of an arrow key look alike: what follows within this time belongs to it.
@@ -36,6 +34,8 @@ const NEWS_PAUSE: Duration = Duration::from_millis(400);
 /// What a container says of itself is asked for again after this time, and sooner while JupyterLab starts.
 const FACTS_PAUSE: Duration = Duration::from_secs(20);
 const JUPYTER_PAUSE: Duration = Duration::from_secs(2);
+/// Who has typed nothing for so long does not watch: for them nobody is asked what they use.
+const ATTENTION: Duration = Duration::from_secs(120);
 /// Things asked for that are not done yet; more are not begun.
 const MOST_ERRANDS: usize = 4;
 
@@ -50,6 +50,10 @@ struct Menu<'a> {
     facts: Option<BoxFuture<'a, Facts>>,
     facts_due: Instant,
     news_due: Instant,
+    /// The last key.
+    typed: Instant,
+    /// Something has happened since the last picture.
+    happened: bool,
     size: WindowSize,
 }
 
@@ -58,6 +62,7 @@ enum Heard {
     Events(Vec<Event>),
     Resized(Control),
     News,
+    Used,
     Tick,
     Facts(Facts),
     Step(Option<Option<Stage>>),
@@ -131,17 +136,22 @@ impl<'a> Menu<'a> {
             facts: None,
             facts_due: Instant::now(),
             news_due: Instant::now(),
+            typed: Instant::now(),
+            happened: true,
             size: pty.size,
         }
     }
 
     async fn run(&mut self) -> Result<Done, Gone> {
         let mut changes = self.session.visit().gateway.workspaces.desk().changes();
+        let mut used = self.session.visit().gateway.workspaces.usage().changes();
         let mut refund = self.session.outgoing.refund();
         let stopping = &self.session.visit().gateway.door.stopping;
         let mut escape_pending = false;
+        self.look_at_use();
         loop {
-            let drawn = self.face.show(&self.model);
+            let drawn =
+                if std::mem::take(&mut self.happened) { self.face.show(&self.model) } else { Vec::new() };
             if !drawn.is_empty() {
                 self.session.outgoing.stdout(drawn).await?;
             }
@@ -152,6 +162,7 @@ impl<'a> Menu<'a> {
                     Some(bytes) => {
                         refund.consumed(bytes.len());
                         escape_pending = bytes.contains(&0x1b);
+                        self.typed = Instant::now();
                         self.act(Event::Clock(Timestamp::now()));
                         Heard::Events(self.face.hear(&bytes))
                     }
@@ -163,6 +174,7 @@ impl<'a> Menu<'a> {
                 }
                 control = self.session.inbox.next_control() => Heard::Resized(control),
                 () = async { sleep_until(news_due).await; let _ = changes.changed().await; } => Heard::News,
+                Ok(()) = used.changed() => Heard::Used,
                 () = sleep(pace) => Heard::Tick,
                 () = stopping.cancelled() => Heard::Stopping,
                 Some(events) = self.errands.next() => Heard::Events(events),
@@ -179,8 +191,13 @@ impl<'a> Menu<'a> {
         match heard {
             Heard::Hangup => return Some(Done::Left),
             Heard::Stopping => return Some(Done::Stopped),
-            Heard::Events(events) => return events.into_iter().find_map(|event| self.act(event)),
+            Heard::Events(events) => {
+                let done = events.into_iter().find_map(|event| self.act(event));
+                self.look_at_use();
+                return done;
+            }
             Heard::Resized(Control::Resize(size)) => {
+                self.happened = true;
                 self.size = size;
                 self.face.resize(size.columns, size.rows);
             }
@@ -189,6 +206,7 @@ impl<'a> Menu<'a> {
                 self.news_due = Instant::now() + NEWS_PAUSE;
                 self.refresh();
             }
+            Heard::Used => self.look_at_use(),
             Heard::Tick => {
                 self.act(Event::Clock(Timestamp::now()));
                 self.refresh();
@@ -229,7 +247,7 @@ impl<'a> Menu<'a> {
 
     fn ask_for_facts(&mut self) {
         if self.model.is_at_mine() && self.facts.is_none() && Instant::now() >= self.facts_due {
-            self.facts = Some(Box::pin(errands::facts(self.session.visit(), self.model.lang())));
+            self.facts = Some(Box::pin(errands::facts(self.session.visit())));
         }
     }
 
@@ -239,15 +257,19 @@ impl<'a> Menu<'a> {
         self.act(Event::Cluster(picture));
     }
 
-    /// What is used in each slot, where the slots are shown.
+    /// What machines use, where it is shown.
     fn look_at_use(&mut self) {
-        if self.model.is_at_slots() {
-            let lang = self.model.lang();
-            let seen = self.session.visit().gateway.workspaces.usage().picture();
-            let brief = |(slot, seen): (SlotId, Seen)| (slot, brief(&seen.usage, lang));
-            self.act(Event::Uses(
-                seen.into_iter().map(brief).filter(|(_, words)| !words.is_empty()).collect(),
-            ));
+        if self.model.shows_use() {
+            let gateway = &self.session.visit().gateway;
+            let usage = gateway.workspaces.usage();
+            if self.typed.elapsed() < ATTENTION {
+                usage.look();
+            }
+            let uses = gateway.door.board.uses(&usage.machines());
+            // Most rounds bring nothing that is worth a picture.
+            if uses != *self.model.uses() {
+                self.act(Event::Uses(uses));
+            }
         }
     }
 
@@ -258,6 +280,7 @@ impl<'a> Menu<'a> {
 
     /// Tells the model, and performs what it asks for.
     fn act(&mut self, event: Event) -> Option<Done> {
+        self.happened = true;
         let visit = self.session.visit();
         let (user, lang) = (visit.guest.identity.user(), self.model.lang());
         match update(&mut self.model, event)? {
@@ -268,10 +291,11 @@ impl<'a> Menu<'a> {
             // Not to be in it is as good as having left.
             Action::Leave => drop(visit.gateway.workspaces.leave_queue(user)),
             Action::Cancel => {
-                self.lease = None;
-                // Nothing to release is as good as released.
-                let _ = visit.gateway.workspaces.release(user);
+                if let Some(lease) = self.lease.take() {
+                    visit.gateway.workspaces.give_back(lease);
+                }
             }
+            Action::StopWaiting => self.lease = None,
             Action::Release => match visit.gateway.workspaces.release(user) {
                 Ok(was) => {
                     self.refresh();
@@ -314,7 +338,13 @@ impl<'a> Menu<'a> {
         let reserved =
             visit.gateway.workspaces.reserve(&visit.guest.identity, Target::Slot(slot), Cause::Explicit);
         match reserved {
-            Ok(lease) => self.lease = Some(lease),
+            Ok(lease) => {
+                let found = lease.was_found();
+                self.lease = Some(lease);
+                if found {
+                    self.act(Event::Joined);
+                }
+            }
             Err(refusal) => return self.fail(&refusal),
         }
         None
@@ -343,7 +373,7 @@ impl<'a> Menu<'a> {
 pub(super) fn palette(session: &Session, pty: &Pty) -> Palette {
     let find = |name: &str| session.env.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
     let locale = find("LC_ALL").or_else(|| find("LC_CTYPE")).or_else(|| find("LANG")).unwrap_or_default();
-    Palette::for_terminal(&pty.term, locale, find("NO_COLOR").is_some())
+    Palette::for_terminal(&pty.term, locale, find("NO_COLOR").is_some_and(|value| !value.is_empty()))
 }
 
 /// Who types a password and has no key is told how to need none.

@@ -77,7 +77,9 @@ impl Session {
             _ => None,
         };
         let first = self.first(&asked, door.as_deref());
-        if matches!(first, First::TerminalShell | First::Menu) && !self.may_enter().await {
+        if matches!(first, First::TerminalShell | First::Menu)
+            && !self.may_enter(is_plain(door.as_deref())).await
+        {
             return;
         }
         let target = match &self.visit().guest.login.target {
@@ -123,10 +125,10 @@ impl Session {
     }
 
     /// Who has a terminal and has not accepted the charter is shown it first.
-    async fn may_enter(&self) -> bool {
+    async fn may_enter(&self, plain: bool) -> bool {
         let Some(pty) = &self.pty else { return true };
         let accepted = self.visit().gateway.door.charter.is_accepted(self.visit().guest.identity.user());
-        accepted || charter_session::ask(self, pty).await
+        accepted || charter_session::ask(self, pty, plain).await
     }
 
     async fn answer(&self, words: &[String]) {

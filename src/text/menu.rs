@@ -24,6 +24,12 @@ impl Until {
         self.deadline.strftime(if far { "%Y-%m-%d %H:%M UTC" } else { "%H:%M UTC" }).to_string()
     }
 
+    /// `14:05`, where a clock beside it says of which time zone; with the date as above.
+    #[must_use]
+    pub fn clock(&self) -> String {
+        self.at().trim_end_matches(" UTC").to_owned()
+    }
+
     /// What is left, nothing once it is over.
     #[must_use]
     pub fn left(&self) -> Duration {
@@ -73,6 +79,7 @@ pub enum Menu<'a> {
     NoMachines,
     NoSlots,
     Reserving { slot: &'a SlotId },
+    Awaiting { slot: &'a SlotId },
     Queue,
     NotWaiting,
     KeepsPlace,
@@ -87,6 +94,7 @@ pub enum Menu<'a> {
     KeyDirect,
     KeyQuit,
     KeyCancel,
+    KeyStopWaiting,
     CharterHeading,
     KeyAccept,
     KeyRefuse,
@@ -168,6 +176,7 @@ impl Menu<'_> {
             Self::NoMachines => "There are no machines.".to_owned(),
             Self::NoSlots => "This machine has no slots.".to_owned(),
             Self::Reserving { slot } => format!("Reserving {slot}"),
+            Self::Awaiting { slot } => format!("{slot} is starting"),
             Self::KeyOpen => "Enter open".to_owned(),
             Self::KeyReserve => "Enter reserve".to_owned(),
             Self::KeyBack => "← back".to_owned(),
@@ -175,7 +184,8 @@ impl Menu<'_> {
             Self::KeyDirect => "1-9 at once".to_owned(),
             Self::KeyQuit => "q quit".to_owned(),
             Self::KeyCancel => "Esc cancel".to_owned(),
-            Self::CharterHeading => "Before you work here, please read and accept:".to_owned(),
+            Self::KeyStopWaiting => "Esc back (the start goes on)".to_owned(),
+            Self::CharterHeading => "Please read and accept before you work:".to_owned(),
             Self::KeyAccept => "a accept".to_owned(),
             Self::KeyRefuse => "q leave".to_owned(),
             Self::KeyScroll => "↑↓ read".to_owned(),
@@ -257,6 +267,7 @@ impl Menu<'_> {
             Self::NoMachines => "Il n'y a aucune machine.".to_owned(),
             Self::NoSlots => "Cette machine n'a aucune place.".to_owned(),
             Self::Reserving { slot } => format!("Réservation de {slot}"),
+            Self::Awaiting { slot } => format!("{slot} démarre"),
             Self::KeyOpen => "Entrée ouvrir".to_owned(),
             Self::KeyReserve => "Entrée réserver".to_owned(),
             Self::KeyBack => "← retour".to_owned(),
@@ -264,7 +275,8 @@ impl Menu<'_> {
             Self::KeyDirect => "1-9 d'un coup".to_owned(),
             Self::KeyQuit => "q quitter".to_owned(),
             Self::KeyCancel => "Échap annuler".to_owned(),
-            Self::CharterHeading => "Avant de travailler ici, lisez et acceptez :".to_owned(),
+            Self::KeyStopWaiting => "Échap retour (le démarrage continue)".to_owned(),
+            Self::CharterHeading => "Avant de travailler, lisez et acceptez :".to_owned(),
             Self::KeyAccept => "a accepter".to_owned(),
             Self::KeyRefuse => "q partir".to_owned(),
             Self::KeyScroll => "↑↓ lire".to_owned(),

@@ -15,7 +15,6 @@ pub enum Mine<'a> {
     TimeLeft { until: Until },
     NoPassword,
     Memory,
-    UsedOf { used: &'a str, total: &'a str },
     DoShell,
     DoWays,
     DoPassword,
@@ -58,6 +57,7 @@ pub enum Mine<'a> {
     Restarts,
     PlainPrompt,
     PlainBusy,
+    PlainAwaits,
     PlainText,
 }
 
@@ -78,7 +78,6 @@ impl Mine<'_> {
             Self::TimeLeft { until } if until.left().is_zero() => "It ends any moment now".to_owned(),
             Self::TimeLeft { until } => format!("{} left, until {}", span(until.left()), until.at()),
             Self::Memory => "memory".to_owned(),
-            Self::UsedOf { used, total } => format!("{used} of {total}"),
             Self::NoPassword => "It has no password yet; JupyterLab asks for one".to_owned(),
             Self::DoShell => "Open a shell".to_owned(),
             Self::DoWays => "Connect VS Code, JupyterLab, scp …".to_owned(),
@@ -126,6 +125,7 @@ impl Mine<'_> {
             Self::Restarts => "The gateway restarts: log in again in a moment. What runs goes on.".to_owned(),
             Self::PlainPrompt => "A number, b back, ? help, q quit, Enter reads again: ".to_owned(),
             Self::PlainBusy => "Starting. q cancels.".to_owned(),
+            Self::PlainAwaits => "Starting. q goes back; the start goes on.".to_owned(),
             Self::PlainText => "Paste the line, or an empty one to go back: ".to_owned(),
         }
     }
@@ -139,7 +139,6 @@ impl Mine<'_> {
             }
             Self::TimeLeft { until } => format!("Encore {}, jusqu'à {}", span(until.left()), until.at()),
             Self::Memory => "mémoire".to_owned(),
-            Self::UsedOf { used, total } => format!("{used} sur {total}"),
             Self::NoPassword => "Elle n'a pas encore de mot de passe ; JupyterLab en demande un".to_owned(),
             Self::DoShell => "Ouvrir un shell".to_owned(),
             Self::DoWays => "Connecter VS Code, JupyterLab, scp …".to_owned(),
@@ -194,6 +193,7 @@ impl Mine<'_> {
             }
             Self::PlainPrompt => "Un numéro, b retour, ? aide, q quitter, Entrée relit : ".to_owned(),
             Self::PlainBusy => "Démarrage. q annule.".to_owned(),
+            Self::PlainAwaits => "Démarrage. q revient ; le démarrage continue.".to_owned(),
             Self::PlainText => "Collez la ligne, ou une ligne vide pour revenir : ".to_owned(),
         }
     }

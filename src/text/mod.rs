@@ -22,6 +22,7 @@ pub mod refusal;
 pub mod session;
 pub mod shells;
 pub mod usage;
+pub mod uses;
 pub mod web;
 
 /// A language we speak.

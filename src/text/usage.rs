@@ -1,5 +1,6 @@
 //! What containers use and may use, in words.
 
+use super::uses::Uses;
 use super::{Lang, Say, printable};
 use crate::agent::usage::alarm::Alarm;
 use crate::agent::usage::report::{Amount, Budget, Gpu, GpuProcess, Gpus, Store, StoreState, Usage};
@@ -19,6 +20,15 @@ pub fn bytes(count: u64, lang: Lang) -> String {
         (0, _) | (_, 100..) => format!("{whole} {}", lang.pick(en, fr)),
         _ => lang.pick(format!("{whole}.{tenth} {en}"), format!("{whole},{tenth} {fr}")),
     }
+}
+
+/// So much of so much, the unit once where it is the same: `31 of 48 GiB`.
+#[must_use]
+pub fn used_of(used: u64, total: u64, lang: Lang) -> String {
+    let (used, total) = (bytes(used, lang), bytes(total, lang));
+    let same = used.split_once(' ').zip(total.split_once(' ')).filter(|(used, total)| used.1 == total.1);
+    let used = same.map_or(used.as_str(), |(used, _)| used.0);
+    lang.pick(format!("{used} of {total}"), format!("{used} sur {total}"))
 }
 
 /// Something that somebody must be told, on their terminals.
@@ -209,24 +219,26 @@ fn budget(budget: &Budget, lang: Lang) -> Option<String> {
 
 fn store(store: &Store, lang: Lang) -> String {
     let target = printable(&store.target);
-    match &store.state {
+    let said = match &store.state {
         StoreState::Space { used, total } => {
             let of = amount(Amount { used: *used, limit: Some(*total) }, |count| bytes(count, lang), lang);
             let percent = store.state.percent().unwrap_or_default();
             let full = if percent >= 99 { lang.pick(": full", " : plein") } else { "" };
-            lang.pick(
-                format!("{target}: {of} ({percent} %){full}"),
-                format!("{target} : {of} ({percent} %){full}"),
-            )
+            format!("{of} ({percent} %){full}")
         }
-        StoreState::Silent { seconds } => lang.pick(
-            format!("{target}: has not answered for {seconds} s"),
-            format!("{target} : ne répond pas depuis {seconds} s"),
-        ),
-        StoreState::Failed { why } => {
-            let why = printable(why);
-            lang.pick(format!("{target}: {why}"), format!("{target} : {why}"))
-        }
+        other => store_trouble(other, lang),
+    };
+    lang.pick(format!("{target}: {said}"), format!("{target} : {said}"))
+}
+
+/// Why nothing is known of a store; empty where something is.
+#[must_use]
+pub fn store_trouble(state: &StoreState, lang: Lang) -> String {
+    match state {
+        StoreState::Space { .. } => String::new(),
+        StoreState::Silent { seconds } => lang
+            .pick(format!("has not answered for {seconds} s"), format!("ne répond pas depuis {seconds} s")),
+        StoreState::Failed { why } => printable(why),
     }
 }
 
@@ -248,13 +260,20 @@ pub fn brief(usage: &Usage, lang: Lang) -> String {
             parts.push(format!("{busy} %"));
         }
     }
-    parts.extend(trouble(&usage.gpus, lang));
+    parts.extend(wrong(usage, lang));
+    parts.join(" · ")
+}
+
+/// What is wrong, in a few words each: GPUs, the share of them, stores.
+#[must_use]
+pub fn wrong(usage: &Usage, lang: Lang) -> Vec<String> {
+    let mut parts: Vec<String> = trouble(&usage.gpus, lang).into_iter().collect();
     if usage.budget.is_some_and(|budget| budget.is_over()) {
-        parts.push(lang.pick("over its GPU share", "au-delà de sa part de GPU").into());
+        parts.push(Uses::OverShare.say(lang));
     }
     let silent_or_full = |store: &&Store| store.state.percent().is_none_or(|percent| percent >= 99);
     parts.extend(usage.stores.iter().filter(silent_or_full).map(|place| store(place, lang)));
-    parts.join(" · ")
+    parts
 }
 
 #[cfg(test)]
@@ -268,6 +287,8 @@ mod tests {
         assert_eq!(read((11 << 30) + (1 << 29)), "11.5 GiB");
         assert_eq!(read(999), "999 B");
         assert_eq!(bytes(1536, Lang::Fr), "1,5 Kio");
+        assert_eq!(used_of(17 << 29, 24 << 30, Lang::En), "8.5 of 24 GiB");
+        assert_eq!(used_of(512 << 20, 24 << 30, Lang::Fr), "512 Mio sur 24 Gio");
     }
 
     #[test]

@@ -219,7 +219,7 @@ impl Inner {
             };
             tell.send_replace(outcome);
         });
-        Lease::new(self.container(reservation), Some(start))
+        Lease::found(self.container(reservation), Some(start))
     }
 
     /// A task that ends because this is not the owner any more: the owner must know that it is not done.

@@ -37,16 +37,30 @@ pub struct Lease {
     /// Unless another gateway is still to say which.
     container: Option<Container>,
     start: Option<watch::Receiver<Start>>,
+    /// It was there before it was asked for.
+    found: bool,
 }
 
 impl Lease {
-    pub(super) fn new(container: Container, start: Option<watch::Receiver<Start>>) -> Self {
-        Self { container: Some(container), start }
+    /// Of what has just been claimed.
+    pub(super) fn claimed(container: Container, start: watch::Receiver<Start>) -> Self {
+        Self { container: Some(container), start: Some(start), found: false }
+    }
+
+    /// Of what was there already.
+    pub(super) fn found(container: Container, start: Option<watch::Receiver<Start>>) -> Self {
+        Self { container: Some(container), start, found: true }
     }
 
     /// Of a container that another gateway makes.
     pub(super) fn elsewhere(start: watch::Receiver<Start>) -> Self {
-        Self { container: None, start: Some(start) }
+        Self { container: None, start: Some(start), found: false }
+    }
+
+    /// Was it there before it was asked for? Then somebody else may count on it.
+    #[must_use]
+    pub fn was_found(&self) -> bool {
+        self.found
     }
 
     /// What for; `None` until another gateway has said which.

@@ -241,6 +241,21 @@ impl Workspaces {
         self.inner.end(&mine.id, EndReason::Released).ok_or(Refusal::NothingReserved)
     }
 
+    /// Who has asked for this does not want it any more. What was there before they asked stays.
+    pub fn give_back(&self, lease: Lease) {
+        let inner = self.inner.clone();
+        match lease.reservation() {
+            _ if lease.was_found() => {}
+            Some(reservation) => drop(inner.end(&reservation.id, EndReason::Released)),
+            // Which one it is the other gateway says when it is there; one without a password was there already.
+            None => drop(self.inner.kept.spawn(async move {
+                if let Ok(Container { reservation, password: Some(_), .. }) = lease.ready().await {
+                    inner.end(&reservation.id, EndReason::Released);
+                }
+            })),
+        }
+    }
+
     /// Its agent says that nothing has happened in it for the time that the site has set.
     pub fn end_idle(&self, id: &ReservationId) {
         if self.inner.config.reservation.idle.is_some() {
@@ -284,7 +299,7 @@ impl Inner {
         if start.is_none() && reservation.state == State::Starting {
             return self.lease_from_book(reservation);
         }
-        Lease::new(self.container(reservation), start)
+        Lease::found(self.container(reservation), start)
     }
 
     fn container(&self, reservation: Reservation) -> Container {

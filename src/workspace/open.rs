@@ -53,7 +53,7 @@ impl Inner {
             .unwrap_or_else(PoisonError::into_inner)
             .insert(reservation.id.clone(), start.clone());
         let container = Container { password: password.clone(), ..self.container(reservation.clone()) };
-        let lease = Lease::new(container, Some(start));
+        let lease = Lease::claimed(container, start);
         let opening = Opening { reservation, who, password };
         self.kept.spawn(run(self.clone(), opening, told));
         lease

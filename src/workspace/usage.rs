@@ -1,7 +1,8 @@
 //! What every container uses: each agent is asked now and then, and more often while somebody looks.
 //!
 //! Only ever a picture of a moment ago; nobody who shows it waits for a container. Whoever does show it says so by
-//! [`Board::picture`], and hears of news by [`Board::changes`].
+//! [`Board::picture`] or [`Board::look`], and hears of news by [`Board::changes`]. [`Board::machines`] has it for the
+//! eye: added up for each machine, and without what only trembles.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +26,12 @@ use crate::reservation::{Refusal, Reservation, ReservationId, SlotId, State, Use
 use crate::text::Lang;
 use crate::text::usage::trouble;
 
+mod machines;
+mod steady;
+
+use machines::Known;
+pub use machines::{MachineUse, Machines, Model, SlotUse};
+
 /// Between two rounds while nobody looks, and while somebody does.
 const PERIOD: Duration = Duration::from_secs(20);
 const LOOKED_PERIOD: Duration = Duration::from_secs(3);
@@ -34,6 +41,8 @@ const LOOKS: Duration = Duration::from_secs(10);
 const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 /// Agents that are asked at the same time.
 const AT_ONCE: usize = 16;
+/// What was said so long ago is no figure any more: three rounds.
+const STALE: Duration = Duration::from_secs(70);
 /// From an answering agent to GPUs that answer: a driver that was asleep takes seconds.
 const GPU_LIMIT: Duration = Duration::from_secs(25);
 const GPU_PAUSE: Duration = Duration::from_millis(100);
@@ -63,6 +72,10 @@ pub struct Board {
 struct Pages {
     seen: BTreeMap<ReservationId, Seen>,
     alarms: BTreeMap<ReservationId, Alarms>,
+    /// The same as `seen`, for the eye.
+    steady: BTreeMap<ReservationId, (Instant, SlotId, Usage)>,
+    known: Known,
+    machines: Machines,
     looked: Option<Instant>,
     asked: Option<Instant>,
 }
@@ -80,13 +93,28 @@ impl Board {
 
     /// What is known of each slot in use, at once. Somebody looks: the next rounds come soon.
     pub fn picture(&self) -> BTreeMap<SlotId, Seen> {
-        let mut pages = self.pages();
-        let now = Instant::now();
-        pages.looked = Some(now);
-        if pages.asked.is_none_or(|asked| now.duration_since(asked) >= LOOKED_PERIOD) {
+        self.look();
+        self.pages().seen.values().map(|seen| (seen.slot.clone(), seen.clone())).collect()
+    }
+
+    /// Somebody looks: the next rounds come soon.
+    pub fn look(&self) {
+        let before = self.pages().looked.replace(Instant::now());
+        // Who asks rests for long.
+        if before.is_none_or(|looked| looked.elapsed() >= LOOKS) {
             self.wake.notify_one();
         }
-        pages.seen.values().map(|seen| (seen.slot.clone(), seen.clone())).collect()
+    }
+
+    /// What is known of each machine, for the eye; nothing where nobody has asked for long.
+    #[must_use]
+    pub fn machines(&self) -> Machines {
+        let pages = self.pages();
+        if pages.asked.is_some_and(|asked| asked.elapsed() < STALE) {
+            pages.machines.clone()
+        } else {
+            Machines::default()
+        }
     }
 
     /// Rings when there is something new to see.
@@ -95,15 +123,20 @@ impl Board {
         self.bell.subscribe()
     }
 
-    fn pause(&self) -> Duration {
-        let looked = self.pages().looked;
-        if looked.is_some_and(|looked| looked.elapsed() < LOOKS) { LOOKED_PERIOD } else { PERIOD }
+    /// Until the next round.
+    fn rest(&self) -> Duration {
+        let pages = self.pages();
+        let is_looked_at = pages.looked.is_some_and(|looked| looked.elapsed() < LOOKS);
+        let period = if is_looked_at { LOOKED_PERIOD } else { PERIOD };
+        pages.asked.map_or(Duration::ZERO, |asked| period.saturating_sub(asked.elapsed()))
     }
 
     /// Keeps what was said; what of it must be told.
     fn note(&self, reservation: &Reservation, usage: Usage, wanted: usize) -> Vec<Alarm> {
         let mut pages = self.pages();
         let alarms = pages.alarms.entry(reservation.id.clone()).or_default().look(&usage, wanted);
+        let shown = steady::steady(pages.steady.get(&reservation.id).map(|(_, _, shown)| shown), &usage);
+        pages.steady.insert(reservation.id.clone(), (Instant::now(), reservation.slot.clone(), shown));
         let seen = Seen {
             at: Timestamp::now(),
             user: reservation.user.clone(),
@@ -119,16 +152,35 @@ impl Board {
         let runs = |id: &ReservationId| active.iter().any(|reservation| reservation.id == *id);
         pages.seen.retain(|id, _| runs(id));
         pages.alarms.retain(|id, _| runs(id));
+        pages.steady.retain(|id, (at, ..)| runs(id) && at.elapsed() < STALE);
         pages.asked = Some(Instant::now());
+    }
+
+    /// Adds up what the round has brought. Is it worth showing?
+    fn sum_up(&self, config: &Config) -> bool {
+        let pages = &mut *self.pages();
+        pages.asked = Some(Instant::now());
+        let seen = pages.steady.values().map(|(_, slot, usage)| (slot.clone(), usage.clone())).collect();
+        let machines = machines::sum_up(config, &seen, &mut pages.known);
+        let is_new = machines != pages.machines;
+        if is_new {
+            pages.machines = machines;
+        }
+        is_new
     }
 }
 
 /// Asks for ever.
 pub(super) async fn keep(inner: Arc<Inner>) {
     while !inner.stopping.is_cancelled() {
-        ask_all(&inner).await;
+        let rest = inner.usage.rest();
+        if rest.is_zero() {
+            ask_all(&inner).await;
+            continue;
+        }
         tokio::select! {
-            () = sleep(inner.usage.pause()) => {}
+            () = sleep(rest) => {}
+            // Somebody looks: the rest may be shorter now.
             () = inner.usage.wake.notified() => {}
             () = inner.stopping.cancelled() => {}
         }
@@ -139,11 +191,10 @@ async fn ask_all(inner: &Inner) {
     let active: Vec<Reservation> =
         inner.desk.read(|book| book.held().filter(|r| r.state == State::Active).cloned().collect());
     inner.usage.keep_only(&active);
-    if active.is_empty() {
-        return;
-    }
     stream::iter(&active).for_each_concurrent(AT_ONCE, |reservation| ask(inner, reservation)).await;
-    inner.usage.bell.send_modify(|rung| *rung = rung.wrapping_add(1));
+    if inner.usage.sum_up(&inner.config) || !active.is_empty() {
+        inner.usage.bell.send_modify(|rung| *rung = rung.wrapping_add(1));
+    }
 }
 
 async fn ask(inner: &Inner, reservation: &Reservation) {

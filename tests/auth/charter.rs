@@ -49,6 +49,26 @@ fn it_is_accepted_on_a_terminal_before_the_menu() {
 }
 
 #[test]
+fn who_asks_for_lines_has_it_in_lines_and_who_reads_when_the_gateway_stops_is_told() {
+    let text: String = (1..=60).map(|n| format!("Article {n}.\n")).collect();
+    let mut cluster = with_charter(&text);
+    cluster.start_gateway();
+    let lines = Terminal::ssh_words(&cluster, "ada", 80, 100, "", "-t", "clusteria menu --plain");
+    let screen = lines.shows("a accept");
+    assert!(screen.contains("Article 1.") && screen.contains("Article 60."), "all of it at once: {screen}");
+    lines.keys(&["a"]);
+    let screen = lines.shows("1. free");
+    assert!(screen.contains("Article 60."), "nothing is wiped: {screen}");
+    lines.line("q");
+    lines.shows("[ssh ended: 0]");
+    let reader = Terminal::ssh(&cluster, "bob", 80, 24, "");
+    reader.shows("Article 1.");
+    assert!(cluster.stop_gateway().success());
+    let after = reader.shows("[ssh ended: 255]");
+    assert!(after.contains("log in again") && !after.contains("Article"), "{after}");
+}
+
+#[test]
 fn without_a_terminal_it_is_read_and_accepted_by_commands() {
     let mut cluster = with_charter("Be kind.\n");
     cluster.start_gateway();

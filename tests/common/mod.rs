@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 pub mod browser;
 pub mod engines;
+pub mod lab;
 pub mod raw;
 pub mod terminal;
 

@@ -94,6 +94,18 @@ impl Terminal {
         self.tmux(&["capture-pane", "-p"])
     }
 
+    /// The same with its colours, as escape sequences.
+    pub fn screen_with_colours(&self) -> String {
+        self.tmux(&["capture-pane", "-p", "-e"])
+    }
+
+    /// What a program may have left the terminal in.
+    pub fn modes(&self) -> String {
+        let format =
+            "wrap #{wrap_flag} cursor #{cursor_flag} mouse #{mouse_any_flag} alternate #{alternate_on}";
+        self.tmux(&["display-message", "-p", format]).trim().to_owned()
+    }
+
     /// Waits until the screen shows this text.
     #[track_caller]
     pub fn shows(&self, text: &str) -> String {

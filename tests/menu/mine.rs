@@ -43,6 +43,38 @@ fn the_card_tells_how_to_connect_and_leads_to_the_shell() {
 }
 
 #[test]
+fn a_shell_whose_line_broke_is_offered_behind_the_menu() {
+    let cluster = reserved();
+    for (environment, mine, offered) in [
+        ("", "Your reservation: gpu1/2", "A shell of yours goes on here:"),
+        ("LC_ALL=fr_FR.UTF-8", "Votre réservation : gpu1/2", "Un de vos shells continue ici :"),
+    ] {
+        let menu = || Terminal::ssh_words(&cluster, "ada", 100, 30, environment, "-t", "clusteria menu");
+        let first = menu();
+        first.shows(mine);
+        first.keys(&["1"]);
+        first.shows("gpu1/2 ·");
+        first.line("mark=ke''pt; echo $mark-here; sleep 1000");
+        first.shows("kept-here");
+        first.kill_client();
+        eventually("it is left", SOON, || {
+            (cluster.status("ada")["reservation"]["shells"][0]["attached"] == false).then_some(())
+        });
+        let back = menu();
+        back.shows(mine);
+        back.keys(&["1"]);
+        back.shows(offered);
+        back.keys(&["Enter"]);
+        back.shows("kept-here");
+        back.keys(&["C-c"]);
+        back.shows("^C");
+        back.line("echo again-$mark; exit");
+        back.shows("again-kept");
+        back.shows("[ssh ended:");
+    }
+}
+
+#[test]
 fn the_menu_of_a_holder_enters_renews_and_releases() {
     let cluster = reserved();
     let terminal = at_mine(&cluster, "clusteria menu");

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 pub mod alarm;
 mod cgroup;
+mod machine;
 mod nvidia;
 pub mod report;
 mod smi;
@@ -137,7 +138,7 @@ fn watch(agent: &Agent) {
     let mut before: Option<(Instant, u64)> = None;
     let mut forks_told: Option<Instant> = None;
     while !agent.end.has_begun() {
-        let found = cgroup::look(Path::new(cgroup::ROOT));
+        let (found, machine) = (cgroup::look(Path::new(cgroup::ROOT)), machine::look());
         let now = Instant::now();
         let percent = before.zip(found.processor_us).and_then(|((then, start), end)| {
             let wall = u64::try_from(now.duration_since(then).as_micros()).ok()?;
@@ -148,7 +149,8 @@ fn watch(agent: &Agent) {
             let usage = &mut agent.usage.state().usage;
             (usage.memory, usage.processes) = (found.memory, found.processes);
             (usage.oom_kills, usage.forks_refused) = (found.oom_kills, found.forks_refused);
-            usage.load_hundredths = load();
+            usage.load_hundredths = machine.load_hundredths;
+            (usage.machine_memory, usage.machine_processors) = (machine.memory, machine.processors);
             usage.processors_percent = percent;
         }
         for alarm in alarms.look(&agent.usage.known(&agent.config.gpus), agent.config.gpus.count) {
@@ -179,18 +181,6 @@ pub(super) fn gpus_of_probe() -> Gpus {
     }
 }
 
-fn load() -> Option<u32> {
-    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
-    hundredths(text.split(' ').next()?)
-}
-
-/// `1.25` is 125.
-fn hundredths(text: &str) -> Option<u32> {
-    let (whole, part) = text.split_once('.')?;
-    let part: u32 = part.get(..2)?.parse().ok()?;
-    whole.parse::<u32>().ok()?.checked_mul(100)?.checked_add(part)
-}
-
 #[cfg(test)]
 mod tests {
     use super::report::{Gpu, GpuProcess};
@@ -214,12 +204,5 @@ mod tests {
         assert_eq!(used(&listed(vec![]), &plan(true)), None, "whose it is nobody tells");
         assert_eq!(used(&listed(vec![process]), &plan(false)), Some(70));
         assert_eq!(used(&Gpus::Missing, &plan(false)), None);
-    }
-
-    #[test]
-    fn loads_are_hundredths() {
-        assert_eq!(hundredths("1.25"), Some(125));
-        assert_eq!(hundredths("0.07"), Some(7));
-        assert_eq!(hundredths("odd"), None);
     }
 }

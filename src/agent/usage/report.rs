@@ -15,6 +15,12 @@ pub struct Usage {
     pub processors_percent: Option<u32>,
     /// The machine's load of the last minute, in hundredths.
     pub load_hundredths: Option<u32>,
+    /// The machine's memory in bytes.
+    #[serde(default)]
+    pub machine_memory: Option<Amount>,
+    /// The machine's processors.
+    #[serde(default)]
+    pub machine_processors: Option<u32>,
     /// Processes and threads.
     pub processes: Option<Amount>,
     /// The places people write to that are not the container's own.

@@ -111,6 +111,26 @@ fn a_reservation_in_progress_is_told_and_cancelled() {
 }
 
 #[test]
+fn what_was_asked_for_elsewhere_is_not_given_back() {
+    let mut view = with_mine();
+    view.machines[1].slots[1].state = SlotState::Starting { user: user("linus"), deadline: time("17:30") };
+    for stop in [Key::Escape, Key::CtrlC, Key::Char('q')] {
+        let mut model = model(view.clone());
+        assert_eq!(press(&mut model, Key::Enter), Some(Action::Enter));
+        let shown = picture(&model, 80, 24);
+        assert!(shown.contains("gpu2/2 is starting") && shown.contains("the start goes on"), "{shown}");
+        assert_eq!(press(&mut model, stop), Some(Action::StopWaiting));
+        assert!(picture(&model, 80, 24).contains("Your reservation: gpu2/2 (starting)"));
+    }
+    // Two menus of one user ask at once: the second finds what the first has begun.
+    let mut second = model(usual());
+    press(&mut second, Key::Enter);
+    assert_eq!(press(&mut second, Key::Enter), Some(Action::Reserve(slot("gpu2/3"))));
+    update(&mut second, Event::Joined);
+    assert_eq!(press(&mut second, Key::Escape), Some(Action::StopWaiting));
+}
+
+#[test]
 fn a_failure_returns_to_the_list_with_its_reason() {
     let mut model = model(usual()).with_notice(Some("Welcome.".to_owned()));
     assert!(picture(&model, 80, 24).contains("Welcome."));

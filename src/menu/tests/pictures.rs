@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::agent::usage::report::Budget;
 
 fn same(name: &str, picture: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/menu/snapshots").join(format!("{name}.txt"));
@@ -29,7 +30,8 @@ fn in_all_sizes_and_languages(name: &str, view: &ClusterView, notice: Option<&st
 
 #[test]
 fn machines() {
-    in_all_sizes_and_languages("machines", &usual(), None, &[]);
+    in_all_sizes_and_languages("machines", &usual(), None, &[Event::Uses(Uses::from(&used()))]);
+    in_all_sizes_and_languages("unmeasured", &usual(), None, &[]);
 }
 
 #[test]
@@ -40,8 +42,9 @@ fn machines_full_with_a_notice() {
 
 #[test]
 fn slots_with_a_hint() {
-    let keys = [Key::Enter, Key::Home, Key::Enter].map(Event::Key);
-    in_all_sizes_and_languages("slots", &usual(), None, &keys);
+    let mut events = vec![Event::Uses(Uses::from(&used()))];
+    events.extend([Key::Enter, Key::Home, Key::Enter].map(Event::Key));
+    in_all_sizes_and_languages("slots", &usual(), None, &events);
 }
 
 #[test]
@@ -63,10 +66,50 @@ fn found_by_typing() {
 
 #[test]
 fn ones_own_reservation() {
-    let gauge = |name: &str, percent, words: &str| Gauge { name: name.into(), percent, words: words.into() };
-    let gauges = vec![gauge("GPU 2", 37, "8.9 of 24 GB"), gauge("/storage", 95, "9.5 of 10 GB")];
-    let facts = Facts { jupyter: Some(JupyterState::Starting), has_password: Some(true), gauges };
-    in_all_sizes_and_languages("mine", &with_mine(), None, &[Event::Facts(facts)]);
+    let facts = Facts { jupyter: Some(JupyterState::Starting), has_password: Some(true) };
+    let events = [Event::Uses(Uses::from(&used_with_mine())), Event::Facts(facts)];
+    in_all_sizes_and_languages("mine", &with_mine(), None, &events);
+}
+
+#[test]
+fn a_start_that_was_asked_for_elsewhere() {
+    let mut view = with_mine();
+    view.machines[1].slots[1].state = SlotState::Starting { user: user("linus"), deadline: time("17:30") };
+    in_all_sizes_and_languages("mine-starting", &view, None, &[]);
+    let events = [Event::Key(Key::Enter), Event::Progress(Stage::Agent), Event::Clock(time("10:54"))];
+    in_all_sizes_and_languages("awaiting", &view, None, &events);
+}
+
+#[test]
+fn a_failure_and_its_reason() {
+    let reason = "gpu2/3 could not be started: no space left on device. Try another slot; your administrator can see it too.";
+    let mut events = [Key::Enter, Key::Enter].map(Event::Key).to_vec();
+    events.push(Event::Failed(reason.to_owned()));
+    in_all_sizes_and_languages("failure", &usual(), None, &events);
+}
+
+#[test]
+fn storage_full_and_over_the_share() {
+    let mut machines = used_with_mine();
+    let gpu2 = use_of(&mut machines, "gpu2");
+    let full = gpu2.slots.get_mut(&slot("gpu2/2")).unwrap().usage.as_mut().unwrap();
+    full.stores[0].state = StoreState::Space { used: 10 * GIB, total: 10 * GIB };
+    full.budget = Some(Budget { bytes: 8 * GIB, used: Some(9 * GIB) });
+    in_all_sizes_and_languages("trouble", &with_mine(), None, &[Event::Uses(Uses::from(&machines))]);
+}
+
+#[test]
+fn the_charter() {
+    for (lang, code, text) in [
+        (Lang::En, "en", "Be kind.\n\nShare the GPUs."),
+        (Lang::Fr, "fr", "Soyez aimables.\n\nPartagez les GPU."),
+    ] {
+        for (columns, rows) in [(80, 24), (40, 10), (120, 40)] {
+            let mut page = CharterPage::new("clusteria", &user("linus"), text, lang);
+            let shown = drawn(columns, rows, |frame| page.view(frame));
+            same(&format!("charter-{code}-{columns}x{rows}"), &shown);
+        }
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::agent::usage::report::Budget;
 
 const PALETTE: Palette = Palette { color: true, unicode: true, escapes: true, mouse: true };
 const RESTORED: &[u8] = b"\x1b[?2004l\x1b[?7h\x1b[?25h\x1b[?1049l";
@@ -96,17 +97,62 @@ fn an_event() -> impl Strategy<Value = Event> {
         1 => any::<String>().prop_map(Event::Failed),
         1 => any::<String>().prop_map(Event::Told),
         1 => any::<String>().prop_map(Event::Text),
-        1 => any::<String>().prop_map(|words| Event::Uses([(slot("gpu1/1"), words)].into())),
+        2 => (any::<String>(), any::<u64>()).prop_map(|(words, figure)| Event::Uses(lies(&words, figure))),
+        1 => Just(Event::Joined),
         2 => (0..20usize).prop_map(Event::Click),
         2 => (0..20usize).prop_map(Event::Choose),
         1 => (0..2_000_000_000i64).prop_map(|s| Event::Clock(Timestamp::from_second(s).unwrap())),
         1 => Just(Event::Ready(crate::auth::ReservationPassword::generate().unwrap())),
         1 => vec(any::<String>(), 0..4).prop_map(|comments| Event::Keys(comments.into_iter().map(a_key).collect())),
-        1 => (any::<String>(), any::<u8>(), any::<String>()).prop_map(|(name, percent, words)| {
-            let jupyter = Some(JupyterState::Failed { why: words.clone() });
-            Event::Facts(Facts { jupyter, has_password: None, gauges: vec![Gauge { name, percent, words }] })
+        1 => any::<String>().prop_map(|why| {
+            Event::Facts(Facts { jupyter: Some(JupyterState::Failed { why }), has_password: None })
         }),
     ]
+}
+
+/// What containers may say of themselves.
+fn lies(words: &str, figure: u64) -> Uses {
+    let small = figure as u32;
+    let lie = Gpu {
+        index: small,
+        uuid: words.to_owned(),
+        name: words.to_owned(),
+        memory_used: Some(figure),
+        memory_total: (figure % 2 == 0).then_some(figure / 3),
+        busy_percent: Some(small),
+        celsius: (figure % 3 == 0).then_some(small),
+    };
+    let store = |state| Store { target: words.to_owned(), state };
+    let failed = Gpus::Failed { why: words.to_owned() };
+    let usage = Usage {
+        gpus: if figure % 5 == 0 {
+            failed.clone()
+        } else {
+            Gpus::Listed { gpus: vec![lie; 2], processes: vec![] }
+        },
+        budget: Some(Budget { bytes: figure / 2, used: Some(figure) }),
+        memory: Some(Amount { used: figure, limit: Some(0) }),
+        stores: vec![
+            store(StoreState::Space { used: figure, total: 1 }),
+            store(StoreState::Failed { why: words.to_owned() }),
+            store(StoreState::Silent { seconds: small }),
+        ],
+        ..Usage::default()
+    };
+    let machine = MachineUse {
+        gpus: usize::from(figure % 7 > 0) * 3,
+        measured: usize::from(figure % 4 > 0) * 2,
+        models: kinds(words, 2),
+        gpu_memory: Some(Amount { used: figure, limit: Some(0) }),
+        busy_percent: Some(small),
+        celsius: Some(small),
+        trouble: (figure % 11 == 0).then_some(failed),
+        memory: Some(Amount { used: figure, limit: Some(1) }),
+        load_hundredths: Some(small),
+        processors: Some(small),
+        slots: [(slot("gpu1/1"), SlotUse { usage: Some(usage), models: kinds(words, 1) })].into(),
+    };
+    Uses::from(&std::sync::Arc::new([("gpu1".parse().unwrap(), machine)].into()))
 }
 
 fn a_key(comment: String) -> KeyRecord {
@@ -269,10 +315,12 @@ fn a_label_cannot_speak_to_the_terminal() {
     let mut screen = Screen::new(80, 24, PALETTE);
     let mut bytes = screen.draw(&model);
     let hostile = "\x1b]0;x\x07\u{9b}31m\u{202e}".to_owned();
-    let gauges = vec![Gauge { name: hostile.clone(), percent: 200, words: hostile.clone() }];
     let jupyter = Some(JupyterState::Failed { why: hostile.clone() });
     let events = [
-        Event::Facts(Facts { jupyter, has_password: None, gauges }),
+        Event::Facts(Facts { jupyter, has_password: None }),
+        Event::Uses(lies(&hostile, 55)),
+        Event::Uses(lies(&hostile, 31)),
+        Event::Uses(lies(&hostile, 28)),
         Event::Failed(hostile.clone()),
         Event::Key(Key::Char('4')),
         Event::Keys(vec![a_key(hostile.clone())]),
