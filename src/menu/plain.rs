@@ -223,7 +223,7 @@ fn without_bars(row: &str) -> String {
     let mut kept = String::new();
     for char in row.chars() {
         let is_bar = matches!(char, '█' | '░');
-        if !is_bar && !(after_bar && char == ' ') {
+        if !(is_bar || after_bar && char == ' ') {
             kept.push(char);
         }
         after_bar = is_bar;

@@ -118,14 +118,14 @@ fn lies(words: &str, figure: u64) -> Uses {
         uuid: words.to_owned(),
         name: words.to_owned(),
         memory_used: Some(figure),
-        memory_total: (figure % 2 == 0).then_some(figure / 3),
+        memory_total: figure.is_multiple_of(2).then_some(figure / 3),
         busy_percent: Some(small),
-        celsius: (figure % 3 == 0).then_some(small),
+        celsius: figure.is_multiple_of(3).then_some(small),
     };
     let store = |state| Store { target: words.to_owned(), state };
     let failed = Gpus::Failed { why: words.to_owned() };
     let usage = Usage {
-        gpus: if figure % 5 == 0 {
+        gpus: if figure.is_multiple_of(5) {
             failed.clone()
         } else {
             Gpus::Listed { gpus: vec![lie; 2], processes: vec![] }
@@ -140,13 +140,13 @@ fn lies(words: &str, figure: u64) -> Uses {
         ..Usage::default()
     };
     let machine = MachineUse {
-        gpus: usize::from(figure % 7 > 0) * 3,
-        measured: usize::from(figure % 4 > 0) * 2,
+        gpus: usize::from(!figure.is_multiple_of(7)) * 3,
+        measured: usize::from(!figure.is_multiple_of(4)) * 2,
         models: kinds(words, 2),
         gpu_memory: Some(Amount { used: figure, limit: Some(0) }),
         busy_percent: Some(small),
         celsius: Some(small),
-        trouble: (figure % 11 == 0).then_some(failed),
+        trouble: figure.is_multiple_of(11).then_some(failed),
         memory: Some(Amount { used: figure, limit: Some(1) }),
         load_hundredths: Some(small),
         processors: Some(small),
