@@ -10,6 +10,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use common::{Cluster, Plan, SOON, eventually};
 use nix::sys::signal::{Signal, kill};
@@ -24,8 +25,9 @@ struct Engine {
 
 impl Engine {
     fn start(dockerd: &Path, settings: impl Fn(&Path) -> String) -> Self {
-        let folder = PathBuf::from(format!("/tmp/ct-{}-gpus", std::process::id()));
-        let folder = (0..).map(|n| folder.with_extension(n.to_string())).find(|f| !f.exists()).unwrap();
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let folder = PathBuf::from(format!("/tmp/ct-{}-gpus.{number}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("daemon.json"), settings(&folder)).unwrap();
         let path = |name: &str| folder.join(name).display().to_string();

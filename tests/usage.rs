@@ -245,6 +245,8 @@ fn a_full_storage_is_told_everywhere_and_harms_nothing_else() {
     eventually("lists have it", SOON, || {
         cluster.ssh("bob").run("clusteria machines").success().stdout.contains("(100 %): full").then_some(())
     });
+    let doctor = cluster.cli(&["doctor"]).stdout;
+    assert!(doctor.contains("ERROR   gpu1: mount /storage: full: 0 B free of 10 MiB"), "{doctor}");
     cluster.ssh("bob").run("rm -f /storage/big 2>/dev/null; true").success();
     assert!(Path::new(&storage.0).join("big").exists(), "others' files stay (sticky bit)");
     cluster.ssh("ada").run("rm /storage/big").success();

@@ -221,12 +221,12 @@ async fn dial(address: &AgentAddress, wanted: Request) -> Result<Stream, BridgeE
     }
 }
 
-/// Does the agent answer?
+/// Does the agent answer, now?
 ///
 /// # Errors
 /// [`BridgeError`]
 pub async fn ping(address: &AgentAddress) -> Result<(), BridgeError> {
-    match request(address, &Request::Ping).await?.1 {
+    match talk(AgentLink::connect(address), &Request::Ping).await?.1 {
         Reply::Pong { .. } => Ok(()),
         other => Err(unexpected(other)),
     }
@@ -334,6 +334,13 @@ impl AgentLink {
         }
     }
 
+    async fn connect_patiently(address: &AgentAddress) -> Result<Self, BridgeError> {
+        match address {
+            AgentAddress::Unix { .. } => Self::connect(address).await,
+            AgentAddress::Tls(agent) => TlsLink::connect_patiently(agent).await.map(Self::Tls),
+        }
+    }
+
     async fn request(&mut self, request: &Request) -> Result<Reply, BridgeError> {
         match self {
             Self::Unix(link) => link.request(request).await,
@@ -372,8 +379,15 @@ impl AgentLink {
 }
 
 async fn request(address: &AgentAddress, request: &Request) -> Result<(AgentLink, Reply), BridgeError> {
+    talk(AgentLink::connect_patiently(address), request).await
+}
+
+async fn talk(
+    connect: impl Future<Output = Result<AgentLink, BridgeError>>,
+    request: &Request,
+) -> Result<(AgentLink, Reply), BridgeError> {
     let talk = async {
-        let mut link = AgentLink::connect(address).await?;
+        let mut link = connect.await?;
         let reply = link.request(request).await?;
         Ok::<_, BridgeError>((link, reply))
     };

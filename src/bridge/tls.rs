@@ -9,8 +9,9 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::frames::read_frame;
 use super::lane::{Lane, lanes};
@@ -21,6 +22,8 @@ use crate::agent::protocol::{MAX_FRAME, MAX_REQUEST, PREAMBLE, Reply, Request, e
 
 /// To connect and to shake hands; on a network that is cut nothing answers.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// Until a refused connection is tried again.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// Where an agent is published, and the keys of its reservation.
 #[derive(Debug, Clone)]
@@ -48,19 +51,32 @@ pub(super) struct TlsLink {
 }
 
 impl TlsLink {
+    /// One attempt to connect.
     pub(super) async fn connect(agent: &TlsAgent) -> Result<Self, BridgeError> {
-        let connect = async {
-            let stream = TcpStream::connect(agent.address).await?;
-            stream.set_nodelay(true)?;
-            pins::keep_alive(&stream)?;
-            let name = ServerName::from(agent.address.ip());
-            let stream = BufReader::with_capacity(MOST, stream);
-            TlsConnector::from(agent.keys.clone()).connect(name, stream).await
-        };
-        let limit = timeout(CONNECT_LIMIT, connect).await;
-        let wire = limit.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        let [talk, main, errors] = lanes(wire.map_err(BridgeError::Unreachable)?);
-        Ok(Self { talk, main, errors })
+        let wire = timeout(CONNECT_LIMIT, shake_hands(agent)).await.unwrap_or_else(|_| Err(late()));
+        Ok(Self::new(wire.map_err(BridgeError::Unreachable)?))
+    }
+
+    /// The same, past a moment in which the engine starts again and publishes the ports of its containers anew: nobody
+    /// listens then. Nothing has been asked yet, so trying again does nothing twice.
+    pub(super) async fn connect_patiently(agent: &TlsAgent) -> Result<Self, BridgeError> {
+        let mut refused = None;
+        let wire = timeout(CONNECT_LIMIT, async {
+            loop {
+                match shake_hands(agent).await {
+                    Err(error) if is_refusal(&error) => refused = Some(error),
+                    ended => return ended,
+                }
+                sleep(AGAIN_AFTER).await;
+            }
+        });
+        let wire = wire.await.unwrap_or_else(|_| Err(refused.unwrap_or_else(late)));
+        Ok(Self::new(wire.map_err(BridgeError::Unreachable)?))
+    }
+
+    fn new(wire: TlsStream<BufReader<TcpStream>>) -> Self {
+        let [talk, main, errors] = lanes(wire);
+        Self { talk, main, errors }
     }
 
     pub(super) async fn request(&mut self, request: &Request) -> Result<Reply, BridgeError> {
@@ -93,4 +109,22 @@ impl TlsLink {
     pub(super) fn into_halves(self) -> (Conversation, Conversation) {
         Conversation::lane(self.talk)
     }
+}
+
+async fn shake_hands(agent: &TlsAgent) -> io::Result<TlsStream<BufReader<TcpStream>>> {
+    let stream = TcpStream::connect(agent.address).await?;
+    stream.set_nodelay(true)?;
+    pins::keep_alive(&stream)?;
+    let name = ServerName::from(agent.address.ip());
+    let stream = BufReader::with_capacity(MOST, stream);
+    TlsConnector::from(agent.keys.clone()).connect(name, stream).await
+}
+
+fn is_refusal(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), ConnectionRefused | ConnectionReset | UnexpectedEof)
+}
+
+fn late() -> io::Error {
+    io::ErrorKind::TimedOut.into()
 }

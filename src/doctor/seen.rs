@@ -10,6 +10,8 @@ use crate::text::usage::{bytes, trouble};
 
 /// Less room than this is as good as none, in percent.
 const ROOM: u64 = 5;
+/// A full file system may have this left, in bytes, and take no file.
+const HARDLY_ANYTHING: u64 = 64 << 10;
 
 pub(super) fn limits(notes: &mut Notes, wanted: &Limits, found: &Findings) {
     let holds = |wanted: Option<u64>, found: Option<u64>| wanted.is_none() || wanted == found;
@@ -88,6 +90,9 @@ fn there(
     free: u64,
     total: u64,
 ) {
+    let size = |count| bytes(count, Lang::En);
+    let room = format!("{} free of {}", size(free), size(total));
+    let make_room = "delete what nobody needs, or make it larger";
     match (mount.read_only, writable) {
         (true, Ok(())) => {
             return notes.error(
@@ -95,6 +100,10 @@ fn there(
                 "it is read-only in the configuration and can be written",
                 "report this",
             );
+        }
+        // Room for nothing: what a full disk refuses is no right that is missing.
+        (false, Err(_)) if free < HARDLY_ANYTHING => {
+            return notes.error(subject, format!("full: {room}"), make_room);
         }
         (false, Err(why)) => {
             return notes.error(
@@ -105,14 +114,8 @@ fn there(
         }
         (true, Err(_)) | (false, Ok(())) => {}
     }
-    let size = |count| bytes(count, Lang::En);
-    let room = format!("{} free of {}", size(free), size(total));
     if !mount.read_only && u128::from(free) * 100 < u128::from(total) * u128::from(ROOM) {
-        return notes.warn(
-            subject,
-            format!("nearly full: {room}"),
-            "delete what nobody needs, or make it larger",
-        );
+        return notes.warn(subject, format!("nearly full: {room}"), make_room);
     }
     notes.ok(
         subject,

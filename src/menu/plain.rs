@@ -109,12 +109,9 @@ impl Plain {
                 return Some(self.meaning(line));
             }
             0x03 | 0x04 => return Some(Event::Key(Key::CtrlC)),
-            0x15 => {
-                let back = b"\x08 \x08".repeat(self.typed.len());
-                self.echo.extend(back);
-                self.typed.clear();
-            }
-            0x08 | 0x7f if self.typed.pop().is_some() => self.echo.extend_from_slice(b"\x08 \x08"),
+            0x15 => while self.erase() {},
+            // With nothing to erase it is no text either.
+            0x08 | 0x7f => drop(self.erase()),
             0x20.. if self.typed.len() < LONGEST_LINE => {
                 self.typed.push(byte);
                 if byte.is_ascii() {
@@ -124,6 +121,17 @@ impl Plain {
             _ => {}
         }
         None
+    }
+
+    /// Takes the last character back, from the screen too where it was shown. Whether there was one.
+    fn erase(&mut self) -> bool {
+        let is_inside_character = |byte: &u8| matches!(byte, 0x80..=0xbf);
+        while self.typed.pop_if(|byte| is_inside_character(byte)).is_some() {}
+        let last = self.typed.pop();
+        if last.is_some_and(|byte| byte.is_ascii()) {
+            self.echo.extend_from_slice(b"\x08 \x08");
+        }
+        last.is_some()
     }
 
     fn meaning(&mut self, line: String) -> Event {

@@ -18,7 +18,7 @@ use crate::error_chain::in_full;
 use crate::frontdoor::{self, AdminCommand, Caller, Command, QueueCommand, Wants, admin};
 use crate::reservation::{Cause, Refusal, Target};
 use crate::text::admin::Admin;
-use crate::text::session::Line;
+use crate::text::session::{AgentTrouble, Line};
 use crate::text::{Lang, Say, printable};
 use crate::workspace::{Container, Lease};
 
@@ -301,8 +301,12 @@ impl Session {
     async fn refuse_by_agent(&self, container: &Container, error: &BridgeError) {
         let slot = &container.reservation.slot;
         tracing::warn!(%slot, user = %self.visit().guest.identity.user(), "agent: {}", in_full(error));
-        let detail = error.to_string();
-        self.outgoing.refuse(&Line::AgentFailed { slot, detail: &detail }.say(self.lang)).await;
+        let trouble = match error {
+            BridgeError::Unreachable(_) | BridgeError::Timeout => AgentTrouble::Silent,
+            BridgeError::Protocol(_) => AgentTrouble::Odd,
+            BridgeError::Refused { detail, .. } => AgentTrouble::Refused(detail),
+        };
+        self.outgoing.refuse(&Line::AgentFailed { slot, trouble }.say(self.lang)).await;
     }
 }
 

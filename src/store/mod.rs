@@ -133,7 +133,12 @@ impl Ledger {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        work(&mut self.connection.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = work(&mut connection);
+        if matches!(done, Err(StoreError::DiskFull)) {
+            health::make_room(&connection);
+        }
+        done
     }
 
     /// Runs a piece of work on the ledger off the async threads.

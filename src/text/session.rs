@@ -10,6 +10,17 @@ use crate::auth::ReservationPassword;
 use crate::engine::Stage;
 use crate::reservation::{EndReason, Ended, SlotId};
 
+/// What is the matter with an agent.
+#[derive(Debug, Clone, Copy)]
+pub enum AgentTrouble<'a> {
+    /// It cannot be reached, or does not answer.
+    Silent,
+    /// It says what no agent says.
+    Odd,
+    /// It would not, in its words (from the container: already printable).
+    Refused(&'a str),
+}
+
 /// Lines around a session.
 #[derive(Debug)]
 pub enum Line<'a> {
@@ -30,8 +41,8 @@ pub enum Line<'a> {
     AgentFailed {
         /// Where.
         slot: &'a SlotId,
-        /// Why (from the container: already printable).
-        detail: &'a str,
+        /// Why.
+        trouble: AgentTrouble<'a>,
     },
     /// The password of a reservation that was made just now.
     Password(&'a ReservationPassword),
@@ -59,10 +70,7 @@ impl Say for Line<'_> {
                 format!("The container on {slot} has ended. Log in again to see why, or to get a new one."),
                 format!("Le conteneur sur {slot} a pris fin. Reconnectez-vous pour savoir pourquoi ou en obtenir un autre."),
             ),
-            Self::AgentFailed { slot, detail } => lang.pick(
-                format!("{slot}: {detail}"),
-                format!("{slot} : {detail}"),
-            ),
+            Self::AgentFailed { slot, trouble } => agent_failed(slot, *trouble, lang),
             Self::Password(password) => {
                 let password = password.reveal();
                 lang.pick(
@@ -82,6 +90,34 @@ impl Say for Line<'_> {
                 "You have too many connections open: close some and try again".into(),
                 "Vous avez trop de connexions ouvertes : fermez-en et réessayez".into(),
             ),
+        }
+    }
+}
+
+fn agent_failed(slot: &SlotId, trouble: AgentTrouble<'_>, lang: Lang) -> String {
+    match trouble {
+        AgentTrouble::Silent => lang.pick(
+            format!(
+                "{slot}: your container does not answer at the moment. Your reservation and what runs in it go on; \
+                 try again in a minute."
+            ),
+            format!(
+                "{slot} : votre conteneur ne répond pas pour le moment. Votre réservation et ce qui y tourne continuent ; \
+                 réessayez dans une minute."
+            ),
+        ),
+        AgentTrouble::Odd => lang.pick(
+            format!(
+                "{slot}: your container answers with what cannot be understood. Save what you need by JupyterLab if it \
+                 still runs, then 'clusteria release' and reserve again; if it comes back, tell an administrator."
+            ),
+            format!(
+                "{slot} : votre conteneur donne une réponse incompréhensible. Sauvegardez par JupyterLab s'il tourne \
+                 encore, puis « clusteria release » et réservez de nouveau ; si cela se répète, prévenez un administrateur."
+            ),
+        ),
+        AgentTrouble::Refused(detail) => {
+            lang.pick(format!("{slot}: {detail}"), format!("{slot} : {detail}"))
         }
     }
 }

@@ -8,7 +8,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::Inner;
 use crate::error_chain::in_full;
-use crate::reservation::Moment;
+use crate::reservation::{Book, Moment};
 
 /// This life of the machine: the boot's clock means something only within it.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -35,6 +35,16 @@ fn test_step() -> jiff::SignedDuration {
     jiff::SignedDuration::from_secs(read().unwrap_or_default())
 }
 
+/// What the wall says now, to a book that has seen how the clocks stand; and had they been set?
+pub(super) fn look(book: &mut Book) -> (Timestamp, bool) {
+    let now = moment();
+    let step = book.observe(now);
+    if let Some(step) = step {
+        tracing::warn!("the wall clock was set by {step:#}: deadlines move with it");
+    }
+    (now.wall, step.is_some())
+}
+
 pub(super) fn boot_id() -> String {
     std::fs::read_to_string(BOOT_ID).map(|id| id.trim().to_owned()).unwrap_or_default()
 }
@@ -42,13 +52,7 @@ pub(super) fn boot_id() -> String {
 impl Inner {
     /// Has the book look at the clocks.
     pub(super) fn watch_clock(&self) {
-        self.desk.change_if(|book| {
-            let step = book.observe(moment());
-            if let Some(step) = step {
-                tracing::warn!("the wall clock was set by {step:#}: deadlines move with it");
-            }
-            step.is_some()
-        });
+        self.desk.change_if(|book| look(book).1);
     }
 
     /// Writes down how the clocks stand, and the deadlines that go with it.

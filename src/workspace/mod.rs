@@ -185,14 +185,13 @@ impl Workspaces {
             auto_reserve: self.inner.config.reservation.auto_reserve,
         };
         let inner = &self.inner;
-        let now = clock::moment();
         let claimed = inner.roles.as_owner(|| {
             if inner.stopping.is_cancelled() {
                 return Err(Refusal::ShuttingDown);
             }
             inner.desk.change(|book| {
-                book.observe(now);
-                book.claim(&claim, now.wall)
+                let (now, _) = clock::look(book);
+                book.claim(&claim, now)
             })
         });
         let Ok(claimed) = claimed else { return Ok(inner.reserve_there(who.clone(), claim.target, cause)) };

@@ -15,14 +15,14 @@ impl Workspaces {
     /// [`Refusal::HoldsAnother`], unknown places, [`Refusal::CharterNotAccepted`], [`Refusal::ShuttingDown`]
     pub fn join_queue(&self, who: &Identity, target: &Target) -> Result<(), Refusal> {
         self.check_charter(who.user())?;
-        let (inner, now) = (&self.inner, clock::moment());
+        let inner = &self.inner;
         let joined = inner.roles.as_owner(|| {
             if inner.stopping.is_cancelled() {
                 return Err(Refusal::ShuttingDown);
             }
             inner.desk.change(|book| {
-                book.observe(now);
-                book.join(who.user(), target, now.wall)
+                let (now, _) = clock::look(book);
+                book.join(who.user(), target, now)
             })
         });
         joined.unwrap_or_else(|_| {

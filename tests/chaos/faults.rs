@@ -13,8 +13,6 @@ pub enum Takes {
     Connections,
     /// Connections into the containers of a machine; reservations go on.
     Path(String),
-    /// Containers of a machine that had only just been started.
-    Young(String),
     /// The containers of a machine, and what is connected to them.
     Machine(String),
     /// One reservation.
@@ -26,10 +24,6 @@ pub trait Fault: Send {
     fn inject(&mut self, world: &World);
     fn heal(&mut self, world: &World);
     fn takes(&self) -> Takes;
-    /// What an engine itself has lost, by its own words, once it is healed.
-    fn lost(&self, _: &World) -> Vec<Takes> {
-        Vec::new()
-    }
     /// What it works on: two of a round have nothing in common.
     fn place(&self) -> String;
     /// Those that others need to be healed come first.
@@ -44,7 +38,7 @@ pub fn draw(random: &mut Random, world: &World, only: &[String]) -> Box<dyn Faul
         let machine = format!("gpu{}", 1 + random.below(3));
         let fault: Box<dyn Fault> = match random.below(9) {
             0 => Box::new(KillGateway),
-            1 => Box::new(KillEngine { machine, running: Vec::new(), log: 0 }),
+            1 => Box::new(KillEngine(machine)),
             2 => Box::new(FreezeEngine(machine)),
             3 => Box::new(CutLink(machine)),
             4 => Box::new(PowerOff(machine)),
@@ -84,53 +78,24 @@ impl Fault for KillGateway {
     }
 }
 
-/// SIGKILL of an engine; containers run on (live-restore), and so do sessions in them. Only what was started in the last
-/// moments may be lost: a Docker Engine 20.10 that returns then finds a "dead shim" and removes the container.
-struct KillEngine {
-    machine: String,
-    running: Vec<Container>,
-    /// How long the engine's log was.
-    log: usize,
-}
-
-impl KillEngine {
-    fn log(&self, world: &World) -> String {
-        let path = world.machine(&self.machine).socket().with_file_name("log");
-        String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
-    }
-}
+/// SIGKILL of an engine; containers run on (live-restore), and so do sessions in them.
+struct KillEngine(String);
 
 impl Fault for KillEngine {
     fn name(&self) -> String {
-        format!("engine of {} killed", self.machine)
+        format!("engine of {} killed", self.0)
     }
     fn inject(&mut self, world: &World) {
-        self.running = world.containers().unwrap_or_default();
-        self.running.retain(|container| container.machine == self.machine);
-        self.log = self.log(world).len();
-        world.machine(&self.machine).kill_engine();
+        world.machine(&self.0).kill_engine();
     }
     fn heal(&mut self, world: &World) {
-        world.machine(&self.machine).start_engine();
+        world.machine(&self.0).start_engine();
     }
     fn takes(&self) -> Takes {
-        Takes::Young(self.machine.clone())
-    }
-    /// A containerd that returns to a machine without a moment to spare gives its shims two seconds, takes those that are
-    /// late for dead and removes their containers. It does so before the engine listens: nobody can have asked for it.
-    fn lost(&self, world: &World) -> Vec<Takes> {
-        let log = self.log(world);
-        let since = log.get(self.log..).unwrap_or_default();
-        let unasked = since.split("API listen on").next().unwrap_or_default();
-        let is_lost = |container: &&Container| {
-            let id = format!("id={}", container.id);
-            unasked.lines().any(|line| line.contains("shim disconnected") && line.contains(&id))
-        };
-        let lost = self.running.iter().filter(is_lost);
-        lost.map(|container| Takes::Reservation(container.reservation.clone())).collect()
+        Takes::Nothing
     }
     fn place(&self) -> String {
-        self.machine.clone()
+        self.0.clone()
     }
 }
 

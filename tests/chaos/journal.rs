@@ -8,13 +8,9 @@ use jiff::Timestamp;
 
 use super::faults::Takes;
 use super::people::Held;
-use super::world::LIFETIME_SECONDS;
 
 /// A fault is felt a little before its heal is noted as done and a little after.
 const MARGIN: Duration = Duration::from_secs(3);
-
-/// Reservations younger than this may be lost with their engine: a start alone takes some seconds where everything is slow.
-const YOUNG_SECONDS: i64 = 20;
 
 #[derive(Debug)]
 pub enum Outcome {
@@ -39,7 +35,6 @@ pub struct Work {
 struct Past {
     takes: Takes,
     from: Instant,
-    at: Timestamp,
     /// `None` while it lasts.
     to: Option<Instant>,
 }
@@ -91,12 +86,7 @@ impl Journal {
     }
 
     pub fn begins(&self, takes: Takes) {
-        self.0.lock().unwrap().faults.push(Past {
-            takes,
-            from: Instant::now(),
-            at: Timestamp::now(),
-            to: None,
-        });
+        self.0.lock().unwrap().faults.push(Past { takes, from: Instant::now(), to: None });
     }
 
     /// All faults are over and everything has settled.
@@ -112,12 +102,11 @@ impl Journal {
     }
 
     /// Did a fault take this reservation, or its machine?
-    pub fn is_taken(&self, id: &str, machine: &str, deadline: Timestamp) -> bool {
+    pub fn is_taken(&self, id: &str, machine: &str) -> bool {
         let pages = self.0.lock().unwrap();
         pages.faults.iter().any(|fault| match &fault.takes {
             Takes::Machine(name) => name == machine && fault.to.is_none(),
             Takes::Reservation(other) => other == id,
-            Takes::Young(name) => name == machine && fault.meets_young(deadline),
             Takes::Nothing | Takes::Connections | Takes::Path(_) => false,
         })
     }
@@ -157,15 +146,7 @@ impl Past {
             Takes::Nothing => false,
             Takes::Connections => meets,
             Takes::Machine(machine) | Takes::Path(machine) => *machine == work.held.machine && meets,
-            Takes::Young(machine) => *machine == work.held.machine && self.meets_young(work.held.deadline),
             Takes::Reservation(id) => *id == work.held.id,
         }
-    }
-
-    /// Was the reservation with this deadline made just before, or meanwhile?
-    fn meets_young(&self, deadline: Timestamp) -> bool {
-        let age = self.at.duration_since(deadline).as_secs() + LIFETIME_SECONDS;
-        age < YOUNG_SECONDS
-            && self.to.is_none_or(|to| to.elapsed().as_secs() < LIFETIME_SECONDS.unsigned_abs())
     }
 }

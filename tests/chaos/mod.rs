@@ -105,10 +105,6 @@ fn play(
     for fault in &mut drawn {
         fault.heal(world);
     }
-    for taken in drawn.iter().flat_map(|fault| fault.lost(world)) {
-        println!("         an engine has lost what it ran: {taken:?}");
-        journal.begins(taken);
-    }
     let healed = start.elapsed();
     let settled = check::settle(world);
     let mut bad: Vec<String> = settled.as_ref().err().into_iter().cloned().collect();

@@ -225,13 +225,16 @@ fn echo(stream: &TcpStream, sent: &[u8]) -> Vec<u8> {
     })
 }
 
-/// What arrived must be what was sent, or its beginning where it was cut.
+/// What arrived must be what was sent, or its beginning where it was cut. OpenSSH's client whose connection breaks keeps the
+/// status it has heard and drops what it has not written yet, beside any server: its complaint is what tells then.
 fn judge(sent: &[u8], got: &[u8], status: i32, why: &str) -> Outcome {
     if !sent.starts_with(got) {
         return Outcome::Wrong(format!("{} of {} bytes, and they differ", got.len(), sent.len()));
     }
+    let broke = ["closed by remote host", "Read from remote host"].iter().any(|words| why.contains(words));
     match (status, got.len() == sent.len()) {
         (0, true) => Outcome::Intact(2 * sent.len() as u64),
+        (0, false) if broke => Outcome::Cut(why.trim().to_owned()),
         (0, false) => Outcome::Wrong(format!("{} of {} bytes and success", got.len(), sent.len())),
         _ => Outcome::Cut(format!("status {status}: {}", why.trim())),
     }

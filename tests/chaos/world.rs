@@ -10,8 +10,6 @@ use crate::common::{Cluster, Plan, Ran};
 
 pub const USERS: [&str; 7] = ["ada", "bob", "eve", "kim", "lea", "max", "zoe"];
 const SLOTS: usize = 2;
-/// Short, so that deadlines pass in the middle of it all. The plan says it in words.
-pub const LIFETIME_SECONDS: i64 = 60;
 pub const GRACE_SECONDS: i64 = 2;
 
 pub struct World {
@@ -28,6 +26,7 @@ impl World {
         let engines = Engines::start(3);
         let plan = Plan {
             slots: Vec::new(),
+            // Short, so that deadlines pass in the middle of it all.
             lifetime: "60s",
             warnings: "[\"5s\"]",
             grace: "2s",

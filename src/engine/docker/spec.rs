@@ -136,12 +136,13 @@ fn site_mount(mount: &Mount) -> DockerMount {
     }
 }
 
-/// A volume of Docker's local driver that mounts the export when the container starts.
+/// A volume of Docker's local driver that mounts the export when the container starts. Hard, as is NFS's default: while its
+/// server is away who writes waits, and nothing that was written is lost. Nothing of an image is copied into it.
 fn nfs(server: &str, path: &str, mount: &Mount) -> DockerMount {
     let access = if mount.read_only { "ro" } else { "rw" };
     let options = HashMap::from([
         ("type".to_owned(), "nfs".to_owned()),
-        ("o".to_owned(), format!("addr={server},{access},nfsvers=4")),
+        ("o".to_owned(), format!("addr={server},{access},nfsvers=4,nosuid,nodev")),
         ("device".to_owned(), format!(":{path}")),
     ]);
     DockerMount {
@@ -149,6 +150,7 @@ fn nfs(server: &str, path: &str, mount: &Mount) -> DockerMount {
         typ: Some(MountType::VOLUME),
         read_only: Some(mount.read_only),
         volume_options: Some(MountVolumeOptions {
+            no_copy: Some(true),
             driver_config: Some(MountVolumeOptionsDriverConfig {
                 name: Some("local".into()),
                 options: Some(options),

@@ -77,4 +77,11 @@ fn typing_is_echoed_and_corrected() {
     assert_eq!(face.show(&model), b"7\x08 \x082");
     assert_eq!(face.hear(b"\r\n"), [Event::Choose(1)]);
     assert_eq!(face.hear(b"\x03"), [Event::Key(Key::CtrlC)]);
+    face.show(&model);
+    // Nothing to take back: the key is no text. What was not shown is not wiped, and goes whole.
+    assert!(face.hear(b"\x7f\x08\x15").is_empty());
+    assert_eq!(face.show(&model), b"");
+    assert!(face.hear("é\x7f€7\x15 2".as_bytes()).is_empty());
+    assert_eq!(face.show(&model), b"7\x08 \x08 2");
+    assert_eq!(face.hear(b"\r"), [Event::Choose(1)]);
 }
