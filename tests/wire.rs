@@ -93,6 +93,31 @@ fn a_security_key_must_be_touched() {
     }
 }
 
+/// The client's order counts, and OpenSSH's own begins with slower ones.
+#[test]
+fn openssh_uses_aes_gcm_by_itself() {
+    let chosen = |cluster: &Cluster, cipher: &str| {
+        let mut command = cluster.ssh("ada").option("-v").option(cipher).command("clusteria status");
+        let ran = run(&mut command, b"");
+        let line = ran.stderr.lines().find(|line| line.contains("kex: server->client")).map(str::to_owned);
+        line.unwrap_or(ran.stderr)
+    };
+    let usual = Cluster::start(Plan::default());
+    let all = Cluster::start(Plan { ssh: "ciphers = \"all\"", ..Plan::default() });
+    let default = "-oCompression=no";
+    assert!(
+        chosen(&usual, default).contains("cipher: aes128-gcm@openssh.com"),
+        "{}",
+        chosen(&usual, default)
+    );
+    for slower in ["chacha20-poly1305@openssh.com", "aes128-ctr"] {
+        let asked = format!("-c{slower}");
+        let refused = chosen(&usual, &asked);
+        assert!(refused.contains("Their offer: aes128-gcm@openssh.com,aes256-gcm@openssh.com"), "{refused}");
+        assert!(chosen(&all, &asked).contains(&format!("cipher: {slower}")), "{}", chosen(&all, &asked));
+    }
+}
+
 /// What ssh-audit may say against us, because clients of today need it: docs/ssh.md says which.
 const EXCUSED: [(&str, &str); 3] = [
     ("curve25519-sha256", "does not provide protection against post-quantum attacks"),
@@ -103,7 +128,12 @@ const EXCUSED: [(&str, &str); 3] = [
 /// ssh-audit's opinion of the default configuration: beside what is excused, nothing worse than information.
 #[test]
 fn ssh_audit_finds_nothing_worse_than_info() {
-    let cluster = Cluster::start(Plan::default());
+    for ssh in ["", "ciphers = \"all\""] {
+        audit(&Cluster::start(Plan { ssh, ..Plan::default() }));
+    }
+}
+
+fn audit(cluster: &Cluster) {
     let ran =
         run(program("ssh-audit").args(["--json", "-p", &cluster.port.to_string()]).arg("127.0.0.1"), b"");
     let found: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{ran:?}"));

@@ -70,7 +70,18 @@ impl AsyncRead for FdStream {
     ) -> Poll<io::Result<()>> {
         loop {
             let mut ready = ready!(self.descriptor.poll_read_ready(context))?;
+            let before = buffer.filled().len();
             match ready.try_io(|fd| read_once(fd.get_ref(), buffer)) {
+                // Less than was asked for: a pipe or a socket is empty now (epoll(7)), and need not be asked. A
+                // terminal gives a piece at a time.
+                Ok(Ok(()))
+                    if buffer.remaining() > 0
+                        && buffer.filled().len() > before
+                        && self.kind != Kind::Terminal =>
+                {
+                    ready.clear_ready();
+                    return Poll::Ready(Ok(()));
+                }
                 // EIO: the last holder of a terminal's other side is gone.
                 Ok(Err(e)) if e.raw_os_error() == Some(libc::EIO) && self.kind == Kind::Terminal => {
                     return Poll::Ready(Ok(()));

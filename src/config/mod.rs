@@ -96,6 +96,18 @@ pub struct Ssh {
     pub max_per_user: usize,
     /// How long the connections of a gateway go on after a newer one has taken over.
     pub drain: Duration,
+    /// What OpenSSH's clients are offered.
+    pub ciphers: Ciphers,
+}
+
+/// `[ssh] ciphers`: OpenSSH's clients prefer slower ones where they are offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ciphers {
+    /// OpenSSH's clients are offered AES-GCM alone, which all of them have since 6.2; others everything.
+    #[default]
+    AesGcm,
+    /// Everybody is offered everything.
+    All,
 }
 
 /// One listening address.

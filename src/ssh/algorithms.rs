@@ -8,7 +8,7 @@ use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey};
 use russh::server::Config as RusshConfig;
 use russh::{Limits, MethodKind, MethodSet, Preferred, SshId, cipher, compression, kex, mac};
 
-use crate::config::{Auth, AuthMethod, Ssh};
+use crate::config::{Auth, AuthMethod, Ciphers, Ssh};
 
 /// Bytes a client may send on a channel before they are consumed. With 20 ms of round trip this
 /// carries 100 MB/s; it is also what one stalled channel can make us hold.
@@ -19,6 +19,7 @@ const MAX_UNCONSUMED: u64 = 64 * WINDOW as u64;
 const PACKET: u32 = 32 * 1024;
 /// Messages between channel tasks and the connection: what an echo waits behind beside a bulk transfer.
 const EVENTS: usize = 8;
+const AES_GCM: &[cipher::Name] = &[cipher::AES_128_GCM, cipher::AES_256_GCM];
 const MAX_AUTH_ATTEMPTS: usize = 20;
 /// Keepalives that may go unanswered.
 pub(super) const KEEPALIVES: usize = 3;
@@ -28,8 +29,42 @@ pub(super) const KEEPALIVES: usize = 3;
 /// `OpenSSH`, first thing in the name. npm ssh2 with strictVendor forwards Unix sockets only then, too.
 const SERVER_ID: &str = concat!("SSH-2.0-OpenSSH_9.9 clusteria_", env!("CARGO_PKG_VERSION"));
 
-pub(super) fn russh_config(ssh: &Ssh, auth: &Auth, keys: Vec<PrivateKey>) -> Arc<RusshConfig> {
-    Arc::new(RusshConfig {
+/// What clients are offered.
+pub(super) struct Offer {
+    pub(super) all: Arc<RusshConfig>,
+    /// For OpenSSH's clients, where it is another.
+    openssh: Option<Arc<RusshConfig>>,
+}
+
+impl Offer {
+    pub(super) fn new(ssh: &Ssh, auth: &Auth, keys: &[PrivateKey]) -> Self {
+        let all = russh_config(ssh, auth, keys.to_vec());
+        let fast = || {
+            let mut fast = russh_config(ssh, auth, keys.to_vec());
+            fast.preferred.cipher = Cow::Borrowed(AES_GCM);
+            Arc::new(fast)
+        };
+        Self { all: Arc::new(all), openssh: (ssh.ciphers == Ciphers::AesGcm).then(fast) }
+    }
+
+    /// What a client with this version line is offered, if it is not what all are.
+    pub(super) fn for_client(&self, id: &[u8]) -> Option<Arc<RusshConfig>> {
+        self.openssh.clone().filter(|_| has_aes_gcm(id))
+    }
+}
+
+/// OpenSSH has it since 6.2. The client's own order counts (RFC 4253 section 7.1), and OpenSSH's has slower ones first.
+fn has_aes_gcm(id: &[u8]) -> bool {
+    let version = std::str::from_utf8(id).ok().and_then(|id| id.strip_prefix("SSH-2.0-OpenSSH_"));
+    let version = version.map(|version| version.strip_prefix("for_Windows_").unwrap_or(version));
+    let number = |text: &str| text.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse().ok());
+    version.and_then(|version| version.split_once('.')).is_some_and(|(major, minor)| {
+        number(major).zip(number(minor)).is_some_and(|version: (u16, u16)| version >= (6, 2))
+    })
+}
+
+fn russh_config(ssh: &Ssh, auth: &Auth, keys: Vec<PrivateKey>) -> RusshConfig {
+    RusshConfig {
         server_id: SshId::Standard(Cow::Borrowed(SERVER_ID)),
         methods: methods(auth),
         // Refusals take their time in `auth`, where a key that is merely offered costs none.
@@ -51,7 +86,7 @@ pub(super) fn russh_config(ssh: &Ssh, auth: &Auth, keys: Vec<PrivateKey>) -> Arc
         max_unconsumed: MAX_UNCONSUMED,
         more_signature_algorithms: vec![Algorithm::SkEd25519, Algorithm::SkEcdsaSha2NistP256],
         ..RusshConfig::default()
-    })
+    }
 }
 
 fn methods(auth: &Auth) -> MethodSet {
@@ -97,5 +132,24 @@ fn preferred() -> Preferred {
         // zlib in russh has lost its place in the stream before (bssh#215): none is offered.
         compression: Cow::Borrowed(&[compression::NONE]),
         ..Preferred::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_aes_gcm;
+
+    #[test]
+    fn openssh_has_aes_gcm_since_6_2() {
+        for id in ["OpenSSH_9.2p1 Debian-2+deb12u3", "OpenSSH_6.2", "OpenSSH_10.0", "OpenSSH_for_Windows_8.1"]
+        {
+            assert!(has_aes_gcm(format!("SSH-2.0-{id}").as_bytes()), "{id}");
+        }
+        for id in
+            ["OpenSSH_6.1p1", "OpenSSH_5.9", "OpenSSH", "OpenSSH_", "paramiko_3.4.0", "PuTTY_Release_0.83"]
+        {
+            assert!(!has_aes_gcm(format!("SSH-2.0-{id}").as_bytes()), "{id}");
+        }
+        assert!(!has_aes_gcm(b"SSH-2.0-OpenSSH_9.\xff"));
     }
 }

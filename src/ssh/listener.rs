@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use russh::server::{Config as RusshConfig, run_stream};
+use russh::server::run_stream;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::algorithms::{KEEPALIVES, russh_config};
+use super::algorithms::{KEEPALIVES, Offer};
 use super::complaint::Complaint;
 use super::connection::{Connection, Peer};
 use super::holders::Holders;
@@ -51,7 +51,7 @@ pub enum ServeError {
 
 /// What all connections share.
 pub(super) struct Gateway {
-    pub(super) russh: Arc<RusshConfig>,
+    pub(super) offer: Offer,
     pub(super) config: Arc<Config>,
     pub(super) workspaces: Workspaces,
     pub(super) auth: Authenticator,
@@ -93,7 +93,7 @@ impl Listeners {
         mut inheritance: Option<&mut Inheritance>,
     ) -> Result<Self, ServeError> {
         let keys = load_for_server(&config.ssh.host_keys)?;
-        let russh = russh_config(&config.ssh, &config.auth, keys);
+        let offer = Offer::new(&config.ssh, &config.auth, &keys);
         let mut bound = Vec::new();
         for listen in &config.ssh.listen {
             let opened = open(listen, inheritance.as_deref_mut());
@@ -110,7 +110,7 @@ impl Listeners {
         let (workspaces, auth, audit) = (door.workspaces.clone(), door.auth.clone(), door.audit.clone());
         let tasks = TaskTracker::new();
         let holders = Arc::default();
-        let gateway = Gateway { russh, config, workspaces, auth, door, audit, seats, holders, tasks };
+        let gateway = Gateway { offer, config, workspaces, auth, door, audit, seats, holders, tasks };
         Ok(Self {
             bound,
             gateway: Arc::new(gateway),
@@ -253,7 +253,7 @@ impl Accept {
     fn admit(&self, tcp: TcpStream, client: SocketAddr) {
         let Some((place, startup)) = self.limits.admit(client) else { return };
         let Ok(local) = tcp.local_addr() else { return };
-        let peer = Peer { client, local, machine: self.machine.clone() };
+        let peer = Peer { client, local, machine: self.machine.clone(), in_flight: Arc::default() };
         let (gateway, end) = (self.gateway.clone(), self.end.child_token());
         self.connections.spawn(async move {
             serve_connection(gateway, tcp, peer, startup, end).await;
@@ -274,9 +274,9 @@ async fn serve_connection(
     let authenticated = CancellationToken::new();
     // Whatever happens to this task, the connection's own tasks end with it.
     let _ends = end.clone().drop_guard();
-    let stream =
-        ClientStream::new(tcp, end, gateway.config.ssh.keepalive.saturating_mul(1 + KEEPALIVES as u32));
-    let russh = gateway.russh.clone();
+    let patience = gateway.config.ssh.keepalive.saturating_mul(1 + KEEPALIVES as u32);
+    let stream = ClientStream::new(tcp, end, patience, peer.in_flight.clone());
+    let russh = gateway.offer.all.clone();
     let connection = Connection::new(gateway, peer, authenticated.clone());
     let serve = async { run_stream(russh, stream, connection).await?.await };
     tokio::pin!(serve);

@@ -12,6 +12,7 @@ mod forward;
 mod holders;
 mod host_key_proof;
 pub mod host_keys;
+mod in_flight;
 mod inbox;
 pub mod landing;
 mod listener;

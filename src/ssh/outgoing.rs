@@ -6,6 +6,7 @@ use bytes::Bytes;
 use russh::server::{Handle, Msg};
 use russh::{ChannelId, ChannelWriteHalf, Sig};
 
+use super::in_flight::InFlight;
 use crate::bridge::Exit;
 
 /// RFC 4254 section 5.2: extended data of type 1 is standard error.
@@ -27,7 +28,8 @@ pub(super) struct Outgoing {
 pub(super) struct Gone;
 
 impl Outgoing {
-    pub(super) fn new(write: ChannelWriteHalf<Msg>, handle: Handle) -> Self {
+    pub(super) fn new(mut write: ChannelWriteHalf<Msg>, handle: Handle, in_flight: &InFlight) -> Self {
+        write.limit_in_flight(in_flight.limit());
         Self { write, handle, eof_is_said: AtomicBool::new(false) }
     }
 

@@ -148,7 +148,7 @@ impl Remote {
         // Put there by the connection when the client confirmed, so that its first bytes found a place.
         let Some(inbox) = self.visit.channels.inbox(channel.id()) else { return };
         let (_, write) = channel.split();
-        let outgoing = Outgoing::new(write, self.visit.handle.clone());
+        let outgoing = Outgoing::new(write, self.visit.handle.clone(), &self.visit.guest.peer.in_flight);
         pump::connection(stream, &outgoing, &inbox).await;
         self.visit.channels.remove(outgoing.id());
     }

@@ -3,16 +3,24 @@
 use std::io;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use super::in_flight::InFlight;
+
 /// Reads in which a delayed ACK would make the client's Nagle wait: key exchange and authentication.
 const QUICK_READS: u8 = 16;
+/// So much is read at a time where less is asked for. Of a large packet it is the part that is copied once more.
+const AHEAD: usize = 2 * 1024;
+/// Bytes between two looks at the way to the client.
+const MEASURE_EVERY: usize = 256 * 1024;
 
 /// A TCP connection that ends when its token is cancelled. russh's own disconnect waits for the
 /// client to close; a client that never does would stay for ever.
@@ -23,10 +31,20 @@ pub(super) struct ClientStream {
     /// How long the client may take nothing while something waits for it.
     patience: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Read and not asked for yet.
+    ahead: BytesMut,
+    in_flight: Arc<InFlight>,
+    /// Written since the way was last looked at.
+    unmeasured: usize,
 }
 
 impl ClientStream {
-    pub(super) fn new(tcp: TcpStream, end: CancellationToken, patience: Duration) -> Self {
+    pub(super) fn new(
+        tcp: TcpStream,
+        end: CancellationToken,
+        patience: Duration,
+        in_flight: Arc<InFlight>,
+    ) -> Self {
         // Ours are small and at once; without it every reply in the key exchange costs 40 ms.
         let _ = tcp.set_nodelay(true);
         Self {
@@ -35,6 +53,9 @@ impl ClientStream {
             ended: Box::pin(end.cancelled_owned()),
             patience,
             stalled: None,
+            ahead: BytesMut::new(),
+            in_flight,
+            unmeasured: MEASURE_EVERY,
         }
     }
 
@@ -67,6 +88,23 @@ impl ClientStream {
         }
     }
 
+    /// The round trip tells how much must be under way to fill the line.
+    fn measure(&mut self, written: usize) {
+        self.unmeasured = self.unmeasured.saturating_add(written);
+        if self.unmeasured >= MEASURE_EVERY {
+            self.unmeasured = 0;
+            self.in_flight.measure(&self.tcp);
+        }
+    }
+
+    /// russh asks for the length of each packet by itself: small ones that came together are read together.
+    fn poll_read_ahead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.ahead.reserve(AHEAD);
+        let Self { tcp, ahead, .. } = self;
+        let read = std::pin::pin!(tcp.take(AHEAD as u64).read_buf(ahead)).poll(context);
+        read.map_ok(drop)
+    }
+
     fn poll_ended(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         match self.ended.as_mut().poll(context) {
             Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
@@ -82,8 +120,17 @@ impl AsyncRead for ClientStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.poll_ended(context)?;
-        self.acknowledge_quickly();
-        Pin::new(&mut self.tcp).poll_read(context, buffer)
+        if self.ahead.is_empty() {
+            self.acknowledge_quickly();
+            if buffer.remaining() >= AHEAD {
+                return Pin::new(&mut self.tcp).poll_read(context, buffer);
+            }
+            ready!(self.poll_read_ahead(context))?;
+        }
+        let served = self.ahead.len().min(buffer.remaining());
+        buffer.put_slice(self.ahead.get(..served).unwrap_or_default());
+        self.ahead.advance(served);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -96,7 +143,10 @@ impl AsyncWrite for ClientStream {
         self.poll_ended(context)?;
         let written = Pin::new(&mut self.tcp).poll_write(context, bytes);
         match &written {
-            Poll::Ready(_) => self.stalled = None,
+            Poll::Ready(written) => {
+                self.stalled = None;
+                self.measure(*written.as_ref().unwrap_or(&0));
+            }
             Poll::Pending => self.poll_patience(context)?,
         }
         written

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pty
+import resource
 import select
 import signal
 import socket
@@ -31,6 +32,24 @@ def milliseconds(act):
 def sum_of(path):
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def zeroed(path, size):
+    """A file whose memory is there already, so that making it is in no figure; its bytes are other ones."""
+    target = open(path, "w+b")
+    block = bytes(1 << 20)
+    for _ in range(0, size, len(block)):
+        target.write(block)
+    target.seek(0)
+    return target
+
+
+def client_seconds(act):
+    """The processor time of the client that `act` runs."""
+    spent = lambda: sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+    before = spent()
+    act()
+    return spent() - before
 
 
 class Master:
@@ -172,7 +191,7 @@ class Transfers:
     def download(self, *options):
         def measure(side):
             path = f"{SCRATCH}/ct-bench-down"
-            with open(path, "wb") as target:
+            with zeroed(path, self.size) as target:
                 took = milliseconds(lambda: subprocess.run(side.ssh(*options) + ["cat /dev/shm/data"], stdout=target, check=True))
             if sum_of(path) != self.sum:
                 raise Failed(f"{side.name}: bytes were lost or changed on the way back")
@@ -182,10 +201,19 @@ class Transfers:
 
     def upload(self, *options):
         def measure(side):
+            subprocess.run(side.ssh() + [f"head -c {self.size} /dev/zero > /dev/shm/up"], check=True)
             with open(self.file, "rb") as data:
-                took = milliseconds(lambda: subprocess.run(side.ssh(*options) + ["cat > /dev/shm/up"], stdin=data, check=True))
+                took = milliseconds(lambda: subprocess.run(side.ssh(*options) + ["cat 1<> /dev/shm/up"], stdin=data, check=True))
             self.check(side, "/dev/shm/up")
             return self.rate(took)
+        return measure
+
+    def client_cost(self, *options):
+        """The client's own processor time, s/GB: what no server can make up for."""
+        def measure(side):
+            command = side.ssh(*options) + [f"head -c {self.size} /dev/zero"]
+            spent = client_seconds(lambda: subprocess.run(command, stdout=subprocess.DEVNULL, check=True))
+            return spent / self.size * 1e9
         return measure
 
     def both_ways(self, side):

@@ -8,7 +8,7 @@ use crate::config::suggest::nearest;
 use crate::config::table::{Section, Table};
 use crate::config::value::Value;
 use crate::config::words::quoted;
-use crate::config::{Listen, Machine, Ssh};
+use crate::config::{Ciphers, Listen, Machine, Ssh};
 use crate::reservation::MachineName;
 
 pub(super) const SSH: Section = Section {
@@ -23,6 +23,7 @@ pub(super) const SSH: Section = Section {
         "max_per_user",
         "max_startups",
         "drain",
+        "ciphers",
     ],
     later: &[],
 };
@@ -52,6 +53,7 @@ pub(super) fn ssh(table: &mut Table<'_, '_>, folder: &Path, machines: &[Machine]
     let max_startups = table.take("max_startups").and_then(|value| count(&value)).unwrap_or(DEFAULT_STARTUPS);
     let drain =
         table.take("drain").and_then(|value| value.duration(SECOND_TO_MONTH)).unwrap_or(DEFAULT_DRAIN);
+    let ciphers = table.take("ciphers").and_then(|value| value.checked(ciphers)).unwrap_or_default();
     Ssh {
         listen: listen.unwrap_or_else(|| vec![Listen { address: DEFAULT_LISTEN, machine: None }]),
         host_keys: host_keys.unwrap_or_else(|| folder.join("hostkeys")),
@@ -61,6 +63,15 @@ pub(super) fn ssh(table: &mut Table<'_, '_>, folder: &Path, machines: &[Machine]
         max_per_user,
         max_startups,
         drain,
+        ciphers,
+    }
+}
+
+fn ciphers(text: &str) -> Result<Ciphers, String> {
+    match text {
+        "aes-gcm" => Ok(Ciphers::AesGcm),
+        "all" => Ok(Ciphers::All),
+        other => Err(format!("{} is neither \"aes-gcm\" nor \"all\"", quoted(other))),
     }
 }
 

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use russh::keys::Certificate;
 use russh::keys::ssh_key::Signature;
 use russh::server::{
-    Auth, ChannelOpenHandle, GlobalReply, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
+    Auth, ChannelOpenHandle, Config as RusshConfig, GlobalReply, Handler, Msg, PublicKeyOffer, Response,
+    Session, VerifiedPublicKey,
 };
 use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, Error, Pty as Mode, Sig};
 
@@ -30,6 +31,10 @@ const MAX_TERM: usize = 64;
 
 impl Handler for Connection {
     type Error = Error;
+
+    fn config_for(&self, client_id: &[u8]) -> Option<Arc<RusshConfig>> {
+        self.gateway.offer.for_client(client_id)
+    }
 
     async fn auth_none(&mut self, user: &str) -> Result<Auth, Error> {
         let login = self.login(user);
@@ -126,7 +131,7 @@ impl Handler for Connection {
             let words = Line::TooManyConnections.say(Lang::default());
             return session.disconnect(Disconnect::TooManyConnections, &words, "");
         }
-        session.notify(ANNOUNCE, &announcement(&self.gateway.russh.keys))
+        session.notify(ANNOUNCE, &announcement(&self.gateway.offer.all.keys))
     }
 
     async fn channel_open_session(

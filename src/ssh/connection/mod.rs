@@ -18,6 +18,7 @@ use crate::reservation::{MachineName, UserName};
 use crate::ssh::channels::Channels;
 use crate::ssh::forward::{Dial, Forward};
 use crate::ssh::host_key_proof::prove;
+use crate::ssh::in_flight::InFlight;
 use crate::ssh::landing::Login;
 use crate::ssh::listener::Gateway;
 use crate::ssh::login::{Step, Talk};
@@ -37,6 +38,8 @@ pub(super) struct Peer {
     pub(super) client: SocketAddr,
     pub(super) local: SocketAddr,
     pub(super) machine: Option<MachineName>,
+    /// How much of what a channel has sent may be under way.
+    pub(super) in_flight: Arc<InFlight>,
 }
 
 /// Somebody who has logged in on this connection, and what they named as their target.
@@ -128,7 +131,7 @@ impl Connection {
         };
         let Some(left) = self.proofs_left.checked_sub(1) else { return };
         self.proofs_left = left;
-        let (id, algorithm, russh) = (id.to_vec(), algorithm.clone(), self.gateway.russh.clone());
+        let (id, algorithm, russh) = (id.to_vec(), algorithm.clone(), self.gateway.offer.all.clone());
         self.gateway.tasks.spawn_blocking(move || {
             if let Some(proof) = prove(&russh.keys, &id, &algorithm, &asked) {
                 reply.success(proof);
@@ -153,7 +156,7 @@ impl Connection {
             env,
             wants_agent: waiting.wants_agent,
             x11: waiting.x11,
-            outgoing: Outgoing::new(waiting.write, session.handle()),
+            outgoing: Outgoing::new(waiting.write, session.handle(), &self.peer.in_flight),
             inbox,
         };
         self.gateway.tasks.spawn(client.run(asked));
@@ -169,7 +172,8 @@ impl Connection {
         let inbox = self.channels.add_forward(channel.id());
         let (_, write) = channel.split();
         let visit = remote.visit.clone();
-        let forward = Forward { visit, outgoing: Outgoing::new(write, session.handle()), inbox };
+        let outgoing = Outgoing::new(write, session.handle(), &self.peer.in_flight);
+        let forward = Forward { visit, outgoing, inbox };
         self.gateway.tasks.spawn(forward.run(dial, reply));
     }
 }
