@@ -12,8 +12,8 @@ pub struct Facts {
     pub view: ClusterView,
     /// Reservations that have ended, since the ledger began; `None` when it cannot be read.
     pub ends: Option<Vec<(EndReason, u64)>>,
-    /// People who are signed in on the page.
-    pub sessions: usize,
+    /// Browsers that are signed in on the page; `None` when the ledger cannot be read.
+    pub sessions: Option<usize>,
     /// This process: resident memory in bytes, open descriptors.
     pub process: Option<(u64, u64)>,
 }
@@ -62,8 +62,10 @@ pub fn prometheus(facts: &Facts) -> String {
     }
     let waiting = [(String::new(), u64::try_from(facts.view.queue.len()).unwrap_or(u64::MAX))];
     family("clusteria_queue", "gauge", "People in the queue.", &waiting);
-    let sessions = [(String::new(), u64::try_from(facts.sessions).unwrap_or(u64::MAX))];
-    family("clusteria_web_sessions", "gauge", "People who are signed in on the page.", &sessions);
+    if let Some(sessions) = facts.sessions {
+        let sessions = [(String::new(), u64::try_from(sessions).unwrap_or(u64::MAX))];
+        family("clusteria_web_sessions", "gauge", "Browsers that are signed in on the page.", &sessions);
+    }
     if let Some((memory, descriptors)) = facts.process {
         let plain = |value| [(String::new(), value)];
         family("process_resident_memory_bytes", "gauge", "Resident memory.", &plain(memory));
@@ -114,7 +116,7 @@ mod tests {
         let view =
             ClusterView { cluster: "lab".into(), now: deadline, machines: vec![machine], queue: vec![] };
         let ends = Some(vec![(EndReason::Expired, 3)]);
-        let text = prometheus(&Facts { view, ends, sessions: 2, process: process() });
+        let text = prometheus(&Facts { view, ends, sessions: Some(2), process: process() });
         for line in [
             "clusteria_machine_up{machine=\"gpu1\"} 1",
             "clusteria_slots{machine=\"gpu1\",state=\"free\"} 1",

@@ -4,13 +4,30 @@
 
 #[path = "page/access.rs"]
 mod access;
+#[path = "page/admin.rs"]
+mod admin;
 #[path = "page/api.rs"]
 mod api;
 mod common;
+#[path = "page/lab.rs"]
+mod lab;
+#[path = "page/lasting.rs"]
+mod lasting;
+#[path = "page/queue.rs"]
+mod queue;
 #[path = "page/raw.rs"]
 mod raw;
+#[path = "page/reader.rs"]
+mod reader;
+#[path = "page/secure.rs"]
+mod secure;
 #[path = "page/site.rs"]
 mod site;
+#[allow(dead_code, reason = "the other tests of it need more")]
+#[path = "auth/tailscaled.rs"]
+mod tailscaled;
+#[path = "page/transfers.rs"]
+mod transfers;
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -145,7 +162,10 @@ fn browsers_and_a_command_race_for_one_slot() {
         if winners[0] == *user {
             browser.ask(&json!({ "command": "see", "words": "gpu1/1 is yours" }));
         } else {
-            browser.ask(&json!({ "command": "see", "words": format!("gpu1/1 is taken by {}", winners[0]) }));
+            // Said when it was pressed, or seen on the card when that was gone before.
+            browser.ask(&json!({ "command": "see", "words": format!("by {} until", winners[0]) }));
+            let not = browser.ask(&json!({ "command": "count", "selector": "#reservation-password" }));
+            assert_eq!(not["count"], 0, "{user}");
         }
     }
     watcher.ask(&json!({ "command": "see", "words": "0/1 free" }));
@@ -168,7 +188,7 @@ fn it_is_light_and_the_keyboard_is_enough() {
     }
     site.sign_in(&mut browser, "ada", "pw-ada");
     browser.ask(&json!({ "command": "choose", "slot": "gpu1/1" }));
-    browser.ask(&json!({ "command": "pressByKeyboard", "words": "Reserve" }));
+    browser.ask(&json!({ "command": "byKeyboard", "words": "Reserve", "key": "Enter" }));
     browser.ask(&json!({ "command": "see", "words": "gpu1/1 is yours" }));
     let cookies = browser.ask(&json!({ "command": "cookies" }));
     for cookie in cookies["cookies"].as_array().unwrap() {

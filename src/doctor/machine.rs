@@ -208,6 +208,7 @@ fn template(config: &Config, slot: &Slot, user: UserName) -> ContainerSpec {
             cluster: config.cluster.name.clone(),
             reservation: ReservationId::new(),
             user,
+            uid: 0,
             slot: slot.id.clone(),
             deadline: Timestamp::now(),
         },

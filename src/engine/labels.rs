@@ -11,6 +11,7 @@ use crate::reservation::SlotId;
 pub const CLUSTER: &str = "clusteria.cluster";
 const RESERVATION: &str = "clusteria.reservation";
 const USER: &str = "clusteria.user";
+const UID: &str = "clusteria.uid";
 const MACHINE: &str = "clusteria.machine";
 const SLOT: &str = "clusteria.slot";
 const DEADLINE: &str = "clusteria.deadline";
@@ -44,6 +45,7 @@ impl Labels {
             (CLUSTER, self.cluster.clone()),
             (RESERVATION, self.reservation.to_string()),
             (USER, self.user.to_string()),
+            (UID, self.uid.to_string()),
             (MACHINE, self.slot.machine.to_string()),
             (SLOT, self.slot.to_string()),
             (DEADLINE, self.deadline.to_string()),
@@ -64,6 +66,7 @@ impl Labels {
             cluster: get(CLUSTER)?.clone(),
             reservation: get(RESERVATION)?.parse().map_err(|e| bad(RESERVATION, &e))?,
             user: get(USER)?.parse().map_err(|e| bad(USER, &e))?,
+            uid: map.get(UID).and_then(|uid| uid.parse().ok()).unwrap_or_default(),
             slot: get(SLOT)?.parse().map_err(|e| bad(SLOT, &e))?,
             deadline: get(DEADLINE)?.parse().map_err(|e| bad(DEADLINE, &e))?,
         })
@@ -80,6 +83,7 @@ mod tests {
             cluster: "lab".into(),
             reservation: crate::reservation::ReservationId::new(),
             user: "ada".parse().unwrap(),
+            uid: 20_007,
             slot: "gpu1/2".parse().unwrap(),
             deadline: "2026-01-02T03:04:05.678Z".parse().unwrap(),
         };

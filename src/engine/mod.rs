@@ -102,6 +102,8 @@ pub struct Labels {
     pub reservation: ReservationId,
     /// `clusteria.user`
     pub user: UserName,
+    /// `clusteria.uid`: their files carry it. Zero where nobody said.
+    pub uid: u32,
     /// `clusteria.machine` and `clusteria.slot`
     pub slot: SlotId,
     /// `clusteria.deadline`, RFC 3339

@@ -22,14 +22,17 @@ impl Ledger {
         })
     }
 
-    /// Locks somebody out, or lets them in again. What runs for them runs on.
+    /// Locks somebody out, or lets them in again: to sign in anew. What runs for them runs on.
     ///
     /// # Errors
     /// [`StoreError::NoUser`] and others.
     pub fn set_disabled(&self, name: &UserName, disabled: bool) -> Result<(), StoreError> {
         self.with(|c| {
+            let t = c.transaction()?;
             let set = "UPDATE users SET disabled = ?2 WHERE name = ?1";
-            require(c.execute(set, params![name.as_str(), disabled])?, name)
+            require(t.execute(set, params![name.as_str(), disabled])?, name)?;
+            t.execute("DELETE FROM sessions WHERE user = ?1", [name.as_str()])?;
+            Ok(t.commit()?)
         })
     }
 

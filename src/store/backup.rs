@@ -63,7 +63,11 @@ pub fn backup(ledger: &Path, target: &Path) -> Result<(), BackupError> {
 }
 
 fn copy(ledger: &Path, aside: &Path) -> Result<(), BackupError> {
-    let failed = |source| BackupError::Copy { path: ledger.to_owned(), source };
+    // Damage may show while it is copied, before anything is checked.
+    let failed = |source: rusqlite::Error| match health::is_damage(&source) {
+        true => BackupError::Damaged(source.to_string()),
+        false => BackupError::Copy { path: ledger.to_owned(), source },
+    };
     let source = Connection::open_with_flags(ledger, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
     source.busy_timeout(BUSY_LIMIT).map_err(failed)?;
     let mut copy = Connection::open(aside).map_err(failed)?;

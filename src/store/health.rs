@@ -9,6 +9,9 @@ use super::StoreError;
 
 /// How long one statement waits for another process's lock (`clusteria user …` beside the gateway).
 const BUSY_LIMIT: Duration = Duration::from_secs(5);
+/// The log of what is written ahead goes into the ledger when it has so many pages (of 4 KiB). A disk that fills up meanwhile
+/// then holds little of it.
+const LOG_PAGES: u32 = 100;
 /// Complaints that are shown of a damaged ledger.
 const COMPLAINTS: usize = 3;
 
@@ -49,7 +52,17 @@ fn write_ahead(path: &Path, alone: bool) -> Result<Connection, rusqlite::Error> 
         connection.pragma_update(None, "locking_mode", "exclusive")?;
     }
     connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     Ok(connection)
+}
+
+/// Where the disk is full: the log of what was written ahead may be what fills it, and its pages have their place in the
+/// ledger. Best effort; what was refused stays refused, but what comes next may be written.
+pub(super) fn make_room(connection: &Connection) {
+    let moved = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, u32>(0));
+    if let Err(e) = moved {
+        tracing::debug!("no room was made: {e}");
+    }
 }
 
 /// What is wrong with it; nothing for one that is whole.
@@ -65,7 +78,7 @@ pub(super) fn check(connection: &Connection) -> Result<Vec<String>, rusqlite::Er
     }
 }
 
-fn is_damage(error: &rusqlite::Error) -> bool {
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(code(error), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 

@@ -102,6 +102,27 @@ const STEPS: &[&str] = &[
     CREATE INDEX tokens_by_user ON tokens (user);
     CREATE INDEX reservations_by_end ON reservations (ended);
 ",
+    "
+    -- Who is signed in on the page: SHA-256 of the cookie's 256 random bits. Times in microseconds since 1970.
+    CREATE TABLE sessions (
+        hash     TEXT PRIMARY KEY,
+        user     TEXT NOT NULL REFERENCES users(name) ON DELETE CASCADE,
+        identity TEXT NOT NULL,
+        began    INTEGER NOT NULL,
+        lent_by  TEXT
+    ) STRICT;
+    CREATE INDEX sessions_by_user ON sessions (user, began);
+    CREATE INDEX sessions_by_age ON sessions (began);
+    CREATE INDEX sessions_by_lender ON sessions (lent_by) WHERE lent_by IS NOT NULL;
+    -- Which JupyterLab their browser may open, by a cookie of its own.
+    CREATE TABLE passes (
+        hash        TEXT PRIMARY KEY,
+        session     TEXT NOT NULL REFERENCES sessions(hash) ON DELETE CASCADE,
+        reservation TEXT NOT NULL,
+        made        INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX passes_by_session ON passes (session, made);
+",
 ];
 
 pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {

@@ -19,6 +19,7 @@ mod migrations;
 mod past;
 mod queue;
 mod reservation_password;
+mod sessions;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -27,6 +28,7 @@ mod users;
 pub use backup::{BackupError, backup};
 pub use inspect::quick_check;
 pub use past::Past;
+pub use sessions::{PassRecord, SessionRecord};
 pub use tokens::TokenRecord;
 pub use users::{KeyRecord, Origin, UserRecord};
 
@@ -133,7 +135,12 @@ impl Ledger {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        work(&mut self.connection.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = work(&mut connection);
+        if matches!(done, Err(StoreError::DiskFull)) {
+            health::make_room(&connection);
+        }
+        done
     }
 
     /// Runs a piece of work on the ledger off the async threads.

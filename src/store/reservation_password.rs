@@ -7,17 +7,20 @@ use super::{Ledger, StoreError, parse};
 use crate::reservation::{ReservationId, UserName};
 
 impl Ledger {
-    /// From now on this hash opens; the one before does not. A reservation that has ended takes none.
+    /// From now on this hash opens; the one before does not, and what it has opened on the page is closed. A reservation
+    /// that has ended takes none.
     ///
     /// # Errors
     /// [`StoreError`]
     pub fn set_reservation_password(&self, id: &ReservationId, hash: &str) -> Result<(), StoreError> {
         self.with(|c| {
-            c.execute(
+            let t = c.transaction()?;
+            t.execute(
                 "UPDATE reservations SET password = ?2 WHERE id = ?1 AND ended IS NULL",
                 params![id.as_str(), hash],
             )?;
-            Ok(())
+            t.execute("DELETE FROM sessions WHERE lent_by = ?1", [id.as_str()])?;
+            Ok(t.commit()?)
         })
     }
 

@@ -83,6 +83,22 @@ fn a_full_or_read_only_ledger_says_so_and_recovers() {
 }
 
 #[test]
+fn what_is_written_ahead_stays_small() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("l.db");
+    let ledger = Ledger::open(&path).unwrap();
+    let log = || std::fs::metadata(folder.path().join("l.db-wal")).unwrap().len();
+    for n in 0..1000 {
+        ledger.note_reservation(&reservation(&format!("u{n}"))).unwrap();
+        assert!(log() < 1 << 20, "{} bytes after {n}", log());
+    }
+    // A write that finds no room empties it.
+    assert!(log() > 0);
+    assert!(ledger.with(|_| Err::<(), _>(StoreError::DiskFull)).is_err());
+    assert_eq!(log(), 0);
+}
+
+#[test]
 fn a_copy_is_whole_private_and_replaces_the_one_before() {
     let folder = tempfile::tempdir().unwrap();
     let (path, copy) = (folder.path().join("l.db"), folder.path().join("copy.db"));

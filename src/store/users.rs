@@ -144,15 +144,17 @@ impl Ledger {
         })
     }
 
-    /// Sets a user's password hash.
+    /// Sets a user's password hash. Who is signed in on the page is asked again.
     ///
     /// # Errors
     /// [`StoreError::NoUser`] and others.
     pub fn set_password(&self, name: &UserName, hash: &str) -> Result<(), StoreError> {
         self.with(|c| {
-            let changed =
-                c.execute("UPDATE users SET password = ?2 WHERE name = ?1", params![name.as_str(), hash])?;
-            require(changed, name)
+            let t = c.transaction()?;
+            let set = "UPDATE users SET password = ?2 WHERE name = ?1";
+            require(t.execute(set, params![name.as_str(), hash])?, name)?;
+            t.execute("DELETE FROM sessions WHERE user = ?1", [name.as_str()])?;
+            Ok(t.commit()?)
         })
     }
 

@@ -102,6 +102,7 @@ pub enum Page<'a> {
     TooLarge,
     FormExpired,
     WrongHost,
+    NeedsHttps,
     SomethingFailed,
     BackToMachines,
     ProxySignIn,
@@ -305,6 +306,10 @@ impl Page<'_> {
             Self::WrongHost => (
                 "This page is not reached by this name: ask your administrator ([web] public_url and hosts).",
                 "Cette page n'est pas joignable sous ce nom : demandez à l'administrateur ([web] public_url et hosts).",
+            ),
+            Self::NeedsHttps => (
+                "Not without encryption: open the page by https and send it there. Change a password that you have sent here.",
+                "Pas sans chiffrement : ouvrez la page en https et envoyez-le là. Changez un mot de passe que vous avez envoyé ici.",
             ),
             Self::SomethingFailed => (
                 "That did not work. Try again in a moment.",

@@ -57,6 +57,14 @@ impl Names {
         self.origin(&format!("{}:{port}", host_of(host)))
     }
 
+    /// The page by a host that somebody came by, if it is the page's.
+    pub(super) fn page_by(&self, host: &str) -> Option<String> {
+        let port = host.strip_prefix(host_of(host))?;
+        let here =
+            |page: &&SocketAddr| self.knows(host, page.ip()) && port == default_or(page.port(), self.https);
+        self.page.iter().find(here).map(|_| self.origin(host))
+    }
+
     pub(super) fn has_jupyter(&self) -> bool {
         !self.jupyter.is_empty()
     }
@@ -73,6 +81,11 @@ impl Names {
         };
         Some(self.origin(&format!("{}:{}", host_of(&host), address.port())))
     }
+}
+
+/// As browsers write it behind a host.
+fn default_or(port: u16, https: bool) -> String {
+    if port == if https { 443 } else { 80 } { String::new() } else { format!(":{port}") }
 }
 
 /// Without the port.
@@ -106,6 +119,11 @@ mod tests {
         assert!(names.knows("[::1]:80", "::1".parse().unwrap()));
         assert!(names.knows("localhost:80", "127.0.0.1".parse().unwrap()));
         assert_eq!(names.page("gpu1.example.org:8888"), "http://clusteria");
+        assert_eq!(names.page_by("100.64.0.1").as_deref(), Some("http://100.64.0.1"));
+        assert_eq!(names.page_by("clusteria").as_deref(), Some("http://clusteria"));
+        for other in ["clusteria:8888", "evil.example", "clusteria@evil.example", "100.64.0.2", ""] {
+            assert_eq!(names.page_by(other), None, "{other}");
+        }
         let at = |machine: &str| names.jupyter("clusteria", &machine.parse().unwrap());
         assert_eq!(at("gpu1").as_deref(), Some("http://100.64.0.2:8888"));
         assert_eq!(at("gpu2"), None);

@@ -120,7 +120,7 @@ fn top(visitor: &Visitor, cluster: &str) -> Markup {
 
 /// What every form carries: it was made for this visitor.
 pub(super) fn token(visitor: &Visitor) -> Markup {
-    html! { input type="hidden" name="token" value=(visitor.site.seal.token(&visitor.secret)); }
+    html! { input type="hidden" name="token" value=(visitor.secret.form_token()); }
 }
 
 /// Something to copy, with its button where there is a script.

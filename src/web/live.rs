@@ -19,8 +19,12 @@ use crate::workspace::{Lease, Workspaces};
 
 /// Several changes in this time are told once.
 const GATHER: Duration = Duration::from_millis(150);
+/// What containers use changes at every moment: it is told no more often.
+const USE_PAUSE: Duration = Duration::from_secs(5);
 /// Proxies and telephones forget a silent connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// So long a browser waits before it connects again, when the gateway is replaced.
+const RETRY: Duration = Duration::from_secs(1);
 /// Then the browser connects again: nothing lives for ever.
 const LIFE: Duration = Duration::from_secs(3600);
 
@@ -28,6 +32,9 @@ struct Watch {
     changes: watch::Receiver<u64>,
     session: Option<Arc<Session>>,
     own: Option<watch::Receiver<()>>,
+    /// For who has signed in: what their container uses.
+    used: Option<watch::Receiver<u64>>,
+    use_told: Instant,
     workspaces: Workspaces,
     end: Instant,
     stopping: CancellationToken,
@@ -39,7 +46,10 @@ struct Watch {
 /// `GET /live`
 pub(super) async fn live(visitor: Visitor, Extension(stopping): Extension<CancellationToken>) -> Response {
     let end = Instant::now() + LIFE;
+    let workspaces = &visitor.site.door.workspaces;
     let watch = Watch {
+        used: visitor.session.as_ref().map(|_| workspaces.usage().changes()),
+        use_told: Instant::now(),
         changes: visitor.site.door.workspaces.desk().changes(),
         own: visitor.session.as_ref().map(|session| session.changes()),
         end: visitor.session.as_ref().map_or(end, |session| session.until().min(end)),
@@ -59,7 +69,7 @@ fn events(watch: Watch) -> impl Stream<Item = Result<Event, Infallible>> {
             watch.wait().await?;
         }
         watch.told = true;
-        Some((Ok(Event::default().event("change").data("now")), watch))
+        Some((Ok(Event::default().event("change").data("now").retry(RETRY)), watch))
     })
     .fuse()
 }
@@ -72,6 +82,7 @@ impl Watch {
             changed = self.changes.changed() => changed.ok()?,
             () = rung(self.own.as_mut()) => {}
             () = step(self.start.as_mut()) => {}
+            () = used(self.used.as_mut(), self.use_told + USE_PAUSE) => self.use_told = Instant::now(),
             () = sleep_until(self.end) => return None,
             () = self.stopping.cancelled() => return None,
         }
@@ -89,6 +100,17 @@ impl Watch {
 }
 
 async fn rung(bell: Option<&mut watch::Receiver<()>>) {
+    let heard = match bell {
+        Some(bell) => bell.changed().await.is_ok(),
+        None => false,
+    };
+    if !heard {
+        std::future::pending().await
+    }
+}
+
+async fn used(bell: Option<&mut watch::Receiver<u64>>, not_before: Instant) {
+    sleep_until(not_before).await;
     let heard = match bell {
         Some(bell) => bell.changed().await.is_ok(),
         None => false,

@@ -27,12 +27,13 @@ pub(super) fn router(site: Arc<Site>) -> Router {
 
 async fn metrics(State(site): State<Arc<Site>>) -> Response {
     let view = site.door.workspaces.desk().read(|book| book.view(Timestamp::now()));
-    let asked = site.door.ledger.run(|l| Ok((l.ends_by_reason(), process())));
-    let (ends, process) = match timeout(LEDGER_LIMIT, asked).await {
-        Ok(Ok((ends, process))) => (ends.ok(), process),
-        _ => (None, None),
+    let too_old = site.sessions.too_old();
+    let asked = site.door.ledger.run(move |l| Ok((l.ends_by_reason(), l.count_sessions(too_old), process())));
+    let (ends, sessions, process) = match timeout(LEDGER_LIMIT, asked).await {
+        Ok(Ok((ends, sessions, process))) => (ends.ok(), sessions.ok(), process),
+        _ => (None, None, None),
     };
-    let text = prometheus(&Facts { view, ends, sessions: site.sessions.count(), process });
+    let text = prometheus(&Facts { view, ends, sessions, process });
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 

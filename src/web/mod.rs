@@ -35,6 +35,7 @@ mod api;
 mod assets;
 mod charter;
 mod charts;
+mod cookies;
 mod guard;
 mod home;
 mod jupyter;
@@ -55,7 +56,7 @@ mod visitor;
 
 use address::Names;
 use jupyter::Tickets;
-use session::{Seal, Sessions};
+use session::Sessions;
 
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
@@ -76,9 +77,6 @@ pub enum WebError {
         /// Why.
         why: String,
     },
-    /// The system has no randomness.
-    #[error("no randomness for the page: {0}")]
-    Randomness(getrandom::Error),
 }
 
 /// A listening socket.
@@ -128,9 +126,8 @@ impl Web {
         }
         let site = Site {
             names: Names::new(config, &bound),
-            sessions: Sessions::new(config.web.session_lifetime),
-            tickets: Tickets::default(),
-            seal: Seal::new().map_err(WebError::Randomness)?,
+            sessions: Sessions::new(door.ledger.clone(), config.web.session_lifetime),
+            tickets: Tickets::new(door.ledger.clone()),
             limits: limits::Limits::new(),
             tasks: TaskTracker::new(),
             config: config.clone(),
@@ -166,7 +163,6 @@ struct Site {
     names: Names,
     sessions: Sessions,
     tickets: Tickets,
-    seal: Seal,
     limits: limits::Limits,
     /// Starts whose password somebody waits for.
     tasks: TaskTracker,

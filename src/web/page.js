@@ -4,6 +4,7 @@
 const connection = document.getElementById('connection');
 
 // The same page again: its live parts take the place of ours.
+const shown = new WeakMap();
 let asking = false;
 let again = false;
 async function refresh() {
@@ -18,7 +19,7 @@ async function refresh() {
     const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html');
     for (const part of document.querySelectorAll('[data-live]')) {
       const next = fresh.getElementById(part.id);
-      if (next && next.innerHTML !== part.dataset.was) replace(part, next);
+      if (next && next.innerHTML !== shown.get(part)) replace(part, next);
     }
   } catch {
     // The stream says when it is there again.
@@ -35,7 +36,7 @@ async function refresh() {
 function replace(part, next) {
   const chosen = part.querySelector('input[type=radio]:checked')?.id;
   const focus = part.contains(document.activeElement) ? document.activeElement.id : '';
-  part.dataset.was = next.innerHTML;
+  shown.set(part, next.innerHTML);
   part.replaceChildren(...next.childNodes);
   const radio = chosen && document.getElementById(chosen);
   if (radio && !radio.disabled) radio.checked = true;
@@ -98,6 +99,7 @@ function listen() {
   addEventListener('pagehide', () => events.close(), { once: true });
 }
 
+for (const part of document.querySelectorAll('[data-live]')) shown.set(part, part.innerHTML);
 dress(document);
 if (document.querySelector('[data-live]')) listen();
 setInterval(count, 1000);

@@ -11,9 +11,11 @@ use super::visitor::{Member, Posted, Visitor};
 use crate::agent::protocol::JupyterState;
 use crate::connect::Places;
 use crate::frontdoor::jupyter_state;
+use crate::menu::Gauge;
 use crate::reservation::{MachineName, Refusal, Reservation, State, Target};
 use crate::text::door::Door;
 use crate::text::menu::{Menu, Until};
+use crate::text::printable;
 use crate::text::refusal::Refused;
 use crate::text::session::Line;
 use crate::text::usage;
@@ -33,6 +35,8 @@ pub(super) async fn page(Member { visitor, session }: Member) -> Response {
                 @if let Some(ended) = &last { p.notice { (visitor.say(Line::LastEnded(ended))) } }
                 p { a href="/" { (visitor.say(Page::BackToMachines)) } }
             }
+            // In its own part, which changes only when there is nothing to release any more: who has opened it goes on reading.
+            div id="release" data-live {}
         },
         Some(mine) => {
             let has_password = workspaces.has_password(&mine.id).await;
@@ -47,7 +51,7 @@ pub(super) async fn page(Member { visitor, session }: Member) -> Response {
                         (in_use(&visitor, &mine))
                     }
                 }
-                (release(&visitor))
+                div id="release" data-live { (release(&visitor)) }
             }
         }
     };
@@ -152,11 +156,18 @@ fn ways(visitor: &Visitor, session: &Session, jupyter: Option<&JupyterState>) ->
 fn in_use(visitor: &Visitor, mine: &Reservation) -> Markup {
     let seen = visitor.site.door.workspaces.usage().picture().remove(&mine.slot);
     let seen = seen.filter(|seen| seen.user == mine.user);
+    let gauges = seen.as_ref().map(|seen| Gauge::all(&seen.usage, visitor.lang)).unwrap_or_default();
     let lines = seen.map(|seen| usage::lines(&seen.usage, true, visitor.lang)).unwrap_or_default();
     html! {
         @if !lines.is_empty() {
             section.card {
                 h2 { (visitor.say(Page::Use)) }
+                @for gauge in &gauges {
+                    label.gauge {
+                        (printable(&gauge.name)) " " span.hint { (printable(&gauge.words)) }
+                        meter min="0" max="100" low="90" high="98" optimum="0" value=(gauge.percent.min(100)) {}
+                    }
+                }
                 ul { @for line in &lines { li { (line) } } }
             }
         }
@@ -202,6 +213,10 @@ pub(super) async fn renew(form: Posted) -> Result<Response, Response> {
     let visitor = form.visitor;
     match visitor.site.door.workspaces.renew_password(session.who.user()).await {
         Ok((reservation, password)) => {
+            // What the old password has opened is closed, but not for who has made the new one.
+            if session.lent_by.is_some() {
+                visitor.site.sessions.keep(&visitor.secret, &session).await;
+            }
             session.say(visitor.say(Page::PasswordRenewed), false);
             session.show(reservation.id, password);
         }

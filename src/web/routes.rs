@@ -38,6 +38,7 @@ pub(super) fn router(site: Arc<Site>, stopping: CancellationToken) -> Router {
         .nest("/api/v1", api::router())
         .route("/queue", post(queue::post))
         .route("/jupyter", post(jupyter::open))
+        .route("/jupyter/ticket/{browser}", get(jupyter::ticket))
         .route("/live", get(live::live))
         .route("/assets/{name}", get(assets::serve))
         .fallback(nothing)

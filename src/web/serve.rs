@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::jupyter::Door;
-use super::{Bound, Ends, JUPYTER, METRICS, Site, Web, WebError};
+use super::{Bound, Ends, JUPYTER, METRICS, PAGE, Site, Web, WebError, limits, tls};
 use crate::handover::{self, Inheritance, Place};
 
 const BACKLOG: u32 = 1024;
@@ -55,9 +55,16 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 enum Answers {
     Router(axum::Router),
     Jupyter(Door),
+    /// Without TLS where there should be: on to the same place with it.
+    ToHttps(Arc<Site>, &'static str),
 }
 
 impl Answers {
+    /// What is answered where TLS is missing.
+    fn by_https(&self, site: Arc<Site>) -> Self {
+        Self::ToHttps(site, if matches!(self, Self::Jupyter(_)) { JUPYTER } else { PAGE })
+    }
+
     async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let request = request.map(Body::new);
         Ok(match self {
@@ -66,6 +73,7 @@ impl Answers {
                 answer.unwrap_or_else(|never| match never {})
             }
             Self::Jupyter(door) => door.answer(request).await,
+            Self::ToHttps(site, service) => tls::onward(&site, service, &request),
         })
     }
 }
@@ -139,10 +147,11 @@ impl Accept {
             // Who does not fit is closed at once: no answer costs us more than theirs them.
             let Some(place) = self.site.limits.take(peer.ip().to_canonical()) else { continue };
             let (tls, answers) = (self.tls.clone(), self.answers.clone());
-            let closing = self.closing.clone();
+            let (site, closing) = (self.site.clone(), self.closing.clone());
             self.connections.spawn(async move {
-                let _place = place;
-                if let Err(e) = connection(stream, peer, tls, answers, closing).await {
+                let place = Arc::new(place);
+                let tls = tls.map(|tls| (tls, site));
+                if let Err(e) = connection(stream, peer, tls, answers, (place, closing)).await {
                     tracing::debug!(client = %peer, "the page: {e}");
                 }
             });
@@ -150,20 +159,26 @@ impl Accept {
     }
 }
 
+/// A connection's place among all, which what it becomes may keep, and when it is to end.
+type Life = (Arc<limits::Place>, CancellationToken);
+
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
-    tls: Option<TlsAcceptor>,
+    tls: Option<(TlsAcceptor, Arc<Site>)>,
     answers: Answers,
-    closing: CancellationToken,
+    life: Life,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let ends = Ends { peer, local: stream.local_addr()?.ip() };
     match tls {
-        None => http(stream, ends, answers, closing).await,
-        Some(acceptor) => {
+        None => http(stream, ends, answers, life).await,
+        Some((_, site)) if !tls::begins(&stream).await? => {
+            http(stream, ends, answers.by_https(site), life).await
+        }
+        Some((acceptor, _)) => {
             let stream = timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await??;
-            http(stream, ends, answers, closing).await
+            http(stream, ends, answers, life).await
         }
     }
 }
@@ -172,10 +187,11 @@ async fn http(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     ends: Ends,
     answers: Answers,
-    closing: CancellationToken,
+    (place, closing): Life,
 ) -> io::Result<()> {
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ends);
+        request.extensions_mut().insert(place.clone());
         answers.clone().answer(request)
     });
     let serving = http1::Builder::new()

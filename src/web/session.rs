@@ -1,5 +1,6 @@
-//! Who is signed in: cookies' secrets, kept as hashes and in memory only. A gateway that restarts asks everybody to
-//! sign in again; what they have reserved goes on.
+//! Who is signed in: cookies' secrets, kept as hashes. The ledger has the last word on who is, so that a gateway that
+//! restarts or is replaced signs out nobody, and that a session ends with what opened it, whoever changes that. What is
+//! to be said or shown once is in memory only.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,16 +9,18 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
+use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::auth::{Half, Identity, ReservationPassword};
-use crate::reservation::{ReservationId, SlotId, UserName};
+use crate::error_chain::in_full;
+use crate::reservation::{ReservationId, SlotId};
+use crate::store::{Ledger, SessionRecord};
 
-/// Sessions in all, and of one user: the oldest give way.
+/// What is remembered of sessions: as many as the ledger keeps.
 const MOST: usize = 20_000;
-const MOST_OF_ONE: usize = 32;
 /// A second factor is asked for within this time.
 const HALF_LIFE: Duration = Duration::from_secs(300);
 const MOST_HALVES: usize = 2048;
@@ -25,6 +28,8 @@ const MOST_HALVES: usize = 2048;
 const SHOWN: Duration = Duration::from_secs(900);
 /// 256 bits.
 const SECRET_BYTES: usize = 32;
+/// What a form's token says of the cookie's secret.
+const FORMS: &[u8] = b"clusteria form";
 
 /// What a cookie holds.
 #[derive(Clone, PartialEq, Eq)]
@@ -56,27 +61,25 @@ impl Secret {
 /// A secret's hash.
 pub(super) type Key = [u8; 32];
 
-/// Proves that a form was made by us for this cookie.
-pub(super) struct Seal([u8; SECRET_BYTES]);
+/// As the ledger has it.
+pub(super) fn hex(key: Key) -> String {
+    key.iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
-impl Seal {
-    pub(super) fn new() -> Result<Self, getrandom::Error> {
-        let mut key = [0; SECRET_BYTES];
-        getrandom::fill(&mut key)?;
-        Ok(Self(key))
+/// What forms carry: made of the cookie's secret, which who sends a form from elsewhere does not know. Nothing of the
+/// gateway's is in it, so that a form is good also after a restart.
+impl Secret {
+    fn mac(&self) -> Option<Hmac<Sha256>> {
+        Some(Hmac::<Sha256>::new_from_slice(self.0.as_bytes()).ok()?.chain_update(FORMS))
     }
 
-    fn mac(&self, secret: &Secret) -> Option<Hmac<Sha256>> {
-        Some(Hmac::<Sha256>::new_from_slice(&self.0).ok()?.chain_update(secret.0.as_bytes()))
+    pub(super) fn form_token(&self) -> String {
+        self.mac().map(|mac| URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())).unwrap_or_default()
     }
 
-    pub(super) fn token(&self, secret: &Secret) -> String {
-        self.mac(secret).map(|mac| URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())).unwrap_or_default()
-    }
-
-    pub(super) fn is_right(&self, secret: &Secret, token: &str) -> bool {
+    pub(super) fn is_form_token(&self, token: &str) -> bool {
         let given = URL_SAFE_NO_PAD.decode(token).unwrap_or_default();
-        self.mac(secret).is_some_and(|mac| mac.verify_slice(&given).is_ok())
+        self.mac().is_some_and(|mac| mac.verify_slice(&given).is_ok())
     }
 }
 
@@ -84,8 +87,12 @@ impl Seal {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) who: Identity,
-    began: Instant,
+    /// Whose password opened it, if it was a reservation's.
+    pub(super) lent_by: Option<ReservationId>,
+    began: Timestamp,
     until: Instant,
+    /// Is it in the ledger?
+    kept: bool,
     memory: Mutex<Memory>,
     /// Rings when there is a password to show.
     bell: watch::Sender<()>,
@@ -106,6 +113,15 @@ pub(super) struct Notice {
 }
 
 impl Session {
+    fn new(who: Identity, lent_by: Option<ReservationId>, began: Timestamp, until: Instant) -> Self {
+        let (memory, bell) = (Mutex::default(), watch::Sender::new(()));
+        Self { who, lent_by, began, until, kept: true, memory, bell }
+    }
+
+    fn is_over(&self) -> bool {
+        self.until <= Instant::now()
+    }
+
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -162,64 +178,103 @@ type Halves = HashMap<Key, (Half, Option<SlotId>, Instant)>;
 /// All sessions.
 #[derive(Debug)]
 pub(super) struct Sessions {
+    ledger: Ledger,
     lifetime: Duration,
-    /// Short sections, none awaits.
+    /// What is remembered of those that have asked. Short sections, none awaits.
     open: Mutex<HashMap<Key, Arc<Session>>>,
     halves: Mutex<Halves>,
 }
 
 impl Sessions {
-    pub(super) fn new(lifetime: Duration) -> Self {
-        Self { lifetime, open: Mutex::default(), halves: Mutex::default() }
+    pub(super) fn new(ledger: Ledger, lifetime: Duration) -> Self {
+        Self { ledger, lifetime, open: Mutex::default(), halves: Mutex::default() }
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<Key, Arc<Session>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn begin(&self, secret: &Secret, who: Identity, wish: Option<SlotId>) -> Arc<Session> {
-        let began = Instant::now();
-        let memory = Mutex::new(Memory { wish, ..Memory::default() });
-        let session = Arc::new(Session {
-            who,
-            began,
-            until: began + self.lifetime,
-            memory,
-            bell: watch::Sender::new(()),
-        });
+    /// What began then is over.
+    pub(super) fn too_old(&self) -> Timestamp {
+        let lifetime = SignedDuration::try_from(self.lifetime).unwrap_or(SignedDuration::MAX);
+        Timestamp::now().checked_sub(lifetime).unwrap_or(Timestamp::MIN)
+    }
+
+    pub(super) async fn begin(
+        &self,
+        secret: &Secret,
+        who: Identity,
+        lent_by: Option<ReservationId>,
+        wish: Option<SlotId>,
+    ) -> Arc<Session> {
+        // As exactly as the ledger has it, so that it is known again.
+        let now = Timestamp::now().as_microsecond();
+        let began = Timestamp::from_microsecond(now).unwrap_or(Timestamp::UNIX_EPOCH);
+        let mut session = Session::new(who, lent_by, began, Instant::now() + self.lifetime);
+        session.kept = self.keep(secret, &session).await;
+        session.memory().wish = wish;
+        self.remember(secret.key(), session)
+    }
+
+    /// Writes it down, also again after something has ended it. When that fails it holds until the gateway restarts.
+    pub(super) async fn keep(&self, secret: &Secret, session: &Session) -> bool {
+        let Ok(identity) = serde_json::to_string(&session.who) else { return false };
+        let (user, lent_by) = (session.who.user().clone(), session.lent_by.clone());
+        let record = SessionRecord { user, identity, began: session.began, lent_by };
+        let (hash, too_old) = (hex(secret.key()), self.too_old());
+        let kept = self.ledger.run(move |l| l.begin_session(&hash, &record, too_old)).await;
+        kept.inspect_err(|e| tracing::warn!("a session of the page is not kept: {}", in_full(e))).is_ok()
+    }
+
+    fn remember(&self, key: Key, session: Session) -> Arc<Session> {
+        let session = Arc::new(session);
         let mut open = self.open();
         if open.len() >= MOST {
-            open.retain(|_, session| session.until > began);
+            open.retain(|_, other| !other.is_over());
         }
-        let oldest = |open: &HashMap<Key, Arc<Session>>, user: Option<&UserName>| {
-            let mine = open.iter().filter(|(_, s)| user.is_none_or(|user| s.who.user() == user));
-            mine.min_by_key(|(_, session)| session.began).map(|(key, _)| *key)
-        };
-        let user = session.who.user();
-        let full = open.len() >= MOST;
-        let crowded = open.values().filter(|other| other.who.user() == user).count() >= MOST_OF_ONE;
-        if let Some(key) = (full || crowded).then(|| oldest(&open, crowded.then_some(user))).flatten() {
-            open.remove(&key);
+        if open.len() >= MOST {
+            let oldest = open.iter().min_by_key(|(_, other)| other.began).map(|(key, _)| *key);
+            oldest.and_then(|key| open.remove(&key));
         }
-        open.insert(secret.key(), session.clone());
+        open.insert(key, session.clone());
         session
     }
 
-    pub(super) fn find(&self, secret: &Secret) -> Option<Arc<Session>> {
-        let mut open = self.open();
-        let key = secret.key();
-        if open.get(&key)?.until <= Instant::now() {
-            open.remove(&key);
+    pub(super) async fn find(&self, secret: &Secret) -> Option<Arc<Session>> {
+        let (key, hash) = (secret.key(), hex(secret.key()));
+        let found = self.ledger.run(move |l| l.session(&hash)).await;
+        let remembered = self.open().get(&key).cloned();
+        let session = match found {
+            Ok(Some(record)) => match remembered.filter(|session| session.began == record.began) {
+                Some(session) => Some(session),
+                None => self.resume(key, &record),
+            },
+            // It has been ended, if it was there.
+            Ok(None) => remembered.filter(|session| !session.kept),
+            // When the ledger cannot say, what runs goes on.
+            Err(_) => remembered,
+        };
+        let session = session.filter(|session| !session.is_over());
+        if session.is_none() {
+            self.open().remove(&key);
         }
-        open.get(&key).cloned()
+        session
     }
 
-    pub(super) fn end(&self, secret: &Secret) {
+    /// One that another process has begun.
+    fn resume(&self, key: Key, record: &SessionRecord) -> Option<Arc<Session>> {
+        let who = serde_json::from_str(&record.identity).ok()?;
+        // Not if it is from the future: the clock has been set.
+        let age = Duration::try_from(Timestamp::now().duration_since(record.began)).ok()?;
+        let until = Instant::now() + self.lifetime.checked_sub(age)?;
+        Some(self.remember(key, Session::new(who, record.lent_by.clone(), record.began, until)))
+    }
+
+    pub(super) async fn end(&self, secret: &Secret) {
         self.open().remove(&secret.key());
-    }
-
-    pub(super) fn count(&self) -> usize {
-        self.open().len()
+        let hash = hex(secret.key());
+        let ended = self.ledger.run(move |l| l.end_session(&hash)).await;
+        let _ = ended.inspect_err(|e| tracing::error!("a session of the page goes on: {}", in_full(e)));
     }
 
     fn halves(&self) -> MutexGuard<'_, Halves> {

@@ -5,13 +5,16 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use maud::{Markup, PreEscaped, html};
 
+use super::cookies::add_cookie;
 use super::home;
 use super::layout::{self, token};
 use super::session::Notice;
-use super::visitor::{Posted, Visitor, add_cookie, language_cookie};
+use super::visitor::{Posted, Visitor, language_cookie, live};
+use crate::auth::permissions::Permissions;
 use crate::auth::{Attempt, Denial, Half, Login, MAX_PASSWORD, totp};
 use crate::config::AuthMethod;
-use crate::reservation::SlotId;
+use crate::error_chain::in_full;
+use crate::reservation::{SlotId, UserName};
 use crate::text::login::Login as Words;
 use crate::text::web::Page;
 use crate::text::{Lang, qr};
@@ -85,8 +88,17 @@ async fn concluded(mut visitor: Visitor, login: Login, wish: Option<SlotId>, nam
     match login {
         Login::In(identity) => {
             visitor.renew();
-            visitor.session = Some(visitor.site.sessions.begin(&visitor.secret, identity, wish));
-            proceed(&visitor).await
+            let user = identity.user().clone();
+            let lent = *identity.permissions() == Permissions::RESERVATION;
+            let lent_by = lent.then(|| live(&visitor.site, &user)).flatten();
+            let begun = visitor.site.sessions.begin(&visitor.secret, identity, lent_by, wish).await;
+            visitor.session = Some(begun);
+            join_languages(&mut visitor, &user).await;
+            let mut answer = proceed(&visitor).await;
+            if let Some(lang) = visitor.site.door.languages.of(&user) {
+                add_cookie(&mut answer, &language_cookie(lang));
+            }
+            answer
         }
         Login::Half(half) => {
             visitor.renew();
@@ -101,6 +113,21 @@ async fn concluded(mut visitor: Visitor, login: Login, wish: Option<SlotId>, nam
                 None => page(&visitor, status, &said, name),
             }
         }
+    }
+}
+
+/// Theirs, as the menu knows it; where they have chosen none yet, what they chose in this browser.
+async fn join_languages(visitor: &mut Visitor, user: &UserName) {
+    match (visitor.site.door.languages.of(user), visitor.chosen_here) {
+        (Some(lang), _) => visitor.lang = lang,
+        (None, Some(lang)) => remember(visitor, user, lang).await,
+        (None, None) => {}
+    }
+}
+
+async fn remember(visitor: &Visitor, user: &UserName, lang: Lang) {
+    if let Err(e) = visitor.site.door.languages.choose(user, lang).await {
+        tracing::warn!(%user, "the language is not remembered: {}", in_full(&e));
     }
 }
 
@@ -187,10 +214,8 @@ pub(super) async fn code(form: Posted) -> Response {
 /// `POST /sign-out`
 pub(super) async fn out(form: Posted) -> Response {
     let mut visitor = form.visitor;
-    if let Some(session) = visitor.session.take() {
-        visitor.site.tickets.forget(session.who.user());
-    }
-    visitor.site.sessions.end(&visitor.secret);
+    visitor.session = None;
+    visitor.site.sessions.end(&visitor.secret).await;
     visitor.renew();
     visitor.go("/")
 }
@@ -203,6 +228,9 @@ pub(super) async fn language(form: Posted) -> Response {
     let is_path =
         back.starts_with('/') && back.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-".contains(&b));
     let back = if is_path && !back.starts_with("//") { back } else { "/" };
+    if let Some(session) = &form.visitor.session {
+        remember(&form.visitor, session.who.user(), lang).await;
+    }
     let mut answer = form.visitor.go(back);
     add_cookie(&mut answer, &language_cookie(lang));
     answer

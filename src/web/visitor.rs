@@ -11,12 +11,13 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
+use super::cookies::{add_cookie, cookie, cookie_name, is_planted, unplant};
 use super::guard;
 use super::session::{Secret, Session};
 use super::{Ends, Site};
 use crate::auth::account::standing;
 use crate::auth::permissions::Permissions;
-use crate::reservation::UserName;
+use crate::reservation::{ReservationId, UserName};
 use crate::text::web::Page;
 use crate::text::{Lang, Say};
 
@@ -33,6 +34,8 @@ pub(super) struct Visitor {
     pub(super) peer: SocketAddr,
     pub(super) host: String,
     pub(super) lang: Lang,
+    /// The language that was chosen in this browser.
+    pub(super) chosen_here: Option<Lang>,
     pub(super) secret: Secret,
     pub(super) session: Option<Arc<Session>>,
     /// Are they an administrator, as far as is known now?
@@ -42,6 +45,8 @@ pub(super) struct Visitor {
     /// The path that is asked for, for links back to it.
     pub(super) path: String,
     fresh: bool,
+    /// Cookies of the session's name have come that are not ours.
+    planted: bool,
 }
 
 impl Visitor {
@@ -65,6 +70,11 @@ impl Visitor {
     /// With the cookie, if they have none yet.
     pub(super) fn answer(&self, answer: impl IntoResponse) -> Response {
         let mut answer = answer.into_response();
+        if self.planted {
+            for gone in unplant(cookie_name(self.site.https()), &self.host, &self.path) {
+                add_cookie(&mut answer, &gone);
+            }
+        }
         if self.fresh {
             let site = &self.site;
             let secure = if site.https() { "; Secure" } else { "" };
@@ -79,26 +89,6 @@ impl Visitor {
     pub(super) fn go(&self, path: &str) -> Response {
         self.answer((StatusCode::SEE_OTHER, [(header::LOCATION, path.to_owned())]))
     }
-}
-
-pub(super) fn add_cookie(answer: &mut Response, cookie: &str) {
-    if let Ok(value) = cookie.parse() {
-        answer.headers_mut().append(header::SET_COOKIE, value);
-    }
-}
-
-/// Browsers let nobody else set a `__Host-` cookie, but take it by HTTPS only.
-pub(super) fn cookie_name(https: bool) -> &'static str {
-    if https { "__Host-clusteria" } else { "clusteria" }
-}
-
-/// The value of a cookie, if it came.
-pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    all.flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(found, _)| *found == name)
-        .map(|(_, value)| value)
 }
 
 /// The language of `Accept-Language`: the first that we speak.
@@ -123,15 +113,16 @@ fn accepted(headers: &HeaderMap) -> Lang {
 }
 
 pub(super) fn language(headers: &HeaderMap) -> Lang {
-    match cookie(headers, LANG_COOKIE) {
-        Some("fr") => Lang::Fr,
-        Some("en") => Lang::En,
-        _ => accepted(headers),
-    }
+    language_of_browser(headers).unwrap_or_else(|| accepted(headers))
+}
+
+/// What was chosen in this browser.
+fn language_of_browser(headers: &HeaderMap) -> Option<Lang> {
+    Lang::from_code(cookie(headers, LANG_COOKIE)?)
 }
 
 pub(super) fn language_cookie(lang: Lang) -> String {
-    let code = lang.pick("en", "fr");
+    let code = lang.code();
     format!("{LANG_COOKIE}={code}; Path=/; Max-Age={LANG_LIFE}; HttpOnly; SameSite=Lax")
 }
 
@@ -143,12 +134,16 @@ impl FromRequestParts<Arc<Site>> for Visitor {
         let ends = *parts.extensions.get::<Ends>().ok_or_else(failed)?;
         let headers = &parts.headers;
         let found = cookie(headers, cookie_name(site.https())).and_then(Secret::read);
-        let fresh = found.is_none();
+        let planted = is_planted(headers, cookie_name(site.https()));
+        // Ours is among them, and stays.
+        let fresh = found.is_none() && !planted;
         let secret = found.or_else(Secret::new).ok_or_else(failed)?;
-        let session = match site.sessions.find(&secret) {
+        let session = match site.sessions.find(&secret).await {
             Some(session) => still_open(site, &secret, session).await,
             None => None,
         };
+        // What somebody has chosen, here or in the menu, goes before what their browser says.
+        let chosen = session.as_ref().and_then(|session| site.door.languages.of(session.who.user()));
         let admin = match &session {
             Some(session) => site.door.auth.is_admin(&session.who).await,
             None => false,
@@ -157,13 +152,15 @@ impl FromRequestParts<Arc<Site>> for Visitor {
             site: site.clone(),
             peer: ends.peer,
             host: guard::host(headers).to_owned(),
-            lang: language(headers),
+            lang: chosen.unwrap_or_else(|| language(headers)),
+            chosen_here: language_of_browser(headers),
             secret,
             session,
             admin,
             live: headers.contains_key(LIVE),
             path: parts.uri.path().to_owned(),
             fresh,
+            planted,
         })
     }
 }
@@ -173,12 +170,17 @@ async fn still_open(site: &Site, secret: &Secret, session: Arc<Session>) -> Opti
     let user = session.who.user();
     // What a reservation's password has opened ends with the reservation.
     let lent = *session.who.permissions() == Permissions::RESERVATION;
-    let over = lent && site.door.workspaces.desk().read(|book| book.of(user).is_none());
+    let over = lent && (session.lent_by.is_none() || session.lent_by != live(site, user));
     if !over && is_open(site, user).await {
         return Some(session);
     }
-    site.sessions.end(secret);
+    site.sessions.end(secret).await;
     None
+}
+
+/// The reservation that a user has now.
+pub(super) fn live(site: &Site, user: &UserName) -> Option<ReservationId> {
+    site.door.workspaces.desk().read(|book| book.of(user).map(|mine| mine.id.clone()))
 }
 
 /// Is this account open now? When the ledger cannot say, what runs goes on.
@@ -240,7 +242,7 @@ impl FromRequest<Arc<Site>> for Posted {
             super::layout::refusal(&visitor, rejection.status(), Page::TooLarge)
         })?;
         let token = fields.get("token").map(String::as_str).unwrap_or_default();
-        if !site.seal.is_right(&visitor.secret, token) {
+        if !visitor.secret.is_form_token(token) {
             return Err(super::layout::refusal(&visitor, StatusCode::FORBIDDEN, Page::FormExpired));
         }
         Ok(Self { visitor, fields })

@@ -149,7 +149,7 @@ async fn start(inner: &Inner, opening: &Opening, told: &watch::Sender<Start>) ->
         .ok_or_else(|| Refusal::UnknownMachine(reservation.slot.machine.to_string()))?;
     let slot = find_slot(inner, reservation).ok_or(Refusal::UnknownSlot(reservation.slot.clone()))?;
     let place = agent_place(inner, reservation, &agent_config(inner, opening, hash)).map_err(&failed)?;
-    let spec = spec(inner, reservation, slot, place);
+    let spec = spec(inner, opening, slot, place);
     let progress = |stage| {
         told.send_replace(Start::Working(Some(stage)));
     };
@@ -186,8 +186,8 @@ fn find_slot<'a>(inner: &'a Inner, reservation: &Reservation) -> Option<&'a Slot
     inner.config.machines.iter().flat_map(|m| &m.slots).find(|s| s.id == reservation.slot)
 }
 
-fn spec(inner: &Inner, reservation: &Reservation, slot: &Slot, agent: AgentPlace) -> ContainerSpec {
-    let config = &inner.config;
+fn spec(inner: &Inner, opening: &Opening, slot: &Slot, agent: AgentPlace) -> ContainerSpec {
+    let (config, reservation) = (&inner.config, &opening.reservation);
     let mut env: BTreeMap<String, String> = config.container.env.iter().cloned().collect();
     // The polite default: take GPU memory as it is needed, not all at once.
     env.entry("TF_FORCE_GPU_ALLOW_GROWTH".into()).or_insert_with(|| "true".into());
@@ -200,6 +200,7 @@ fn spec(inner: &Inner, reservation: &Reservation, slot: &Slot, agent: AgentPlace
             cluster: config.cluster.name.clone(),
             reservation: reservation.id.clone(),
             user: reservation.user.clone(),
+            uid: opening.who.uid(),
             slot: reservation.slot.clone(),
             deadline: reservation.deadline,
         },

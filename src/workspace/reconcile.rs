@@ -9,7 +9,6 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::{Inner, clock, close};
-use crate::agent::protocol::{AgentConfig, CONFIG_NAME};
 use crate::engine::labels::container_name;
 use crate::engine::{Engine, EngineError, Found, Labels};
 use crate::error_chain::in_full;
@@ -159,7 +158,7 @@ impl Inner {
         };
         tracing::info!(reservation = %reservation.id, user = %reservation.user, slot = %reservation.slot,
             "adopted");
-        self.keep_uid(&reservation).await;
+        self.keep_uid(labels).await;
         let Adopted { displaced, rival } = self.desk.change(|book| book.adopt(reservation.clone()));
         if let Err(e) = self.ledger.run(move |l| l.note_reservation(&reservation)).await {
             tracing::warn!("an adopted reservation is not in the ledger: {}", in_full(&e));
@@ -179,15 +178,13 @@ impl Inner {
     }
 
     /// Their files carry the id that the container runs with: a ledger that does not know them gives it again.
-    async fn keep_uid(&self, reservation: &Reservation) {
-        let written = tokio::fs::read(self.run_dir(&reservation.id).join(CONFIG_NAME)).await;
-        let config = written.ok().and_then(|bytes| serde_json::from_slice::<AgentConfig>(&bytes).ok());
-        let Some(uid) = config.map(|config| config.account.uid).filter(|uid| *uid >= FIRST_UID) else {
+    async fn keep_uid(&self, labels: &Labels) {
+        let (user, uid) = (labels.user.clone(), labels.uid);
+        if uid < FIRST_UID {
             return;
-        };
-        let user = reservation.user.clone();
+        }
         if let Err(e) = self.ledger.run(move |l| l.keep_uid(&user, uid)).await {
-            tracing::warn!(user = %reservation.user, "the user id {uid} is not kept: {}", in_full(&e));
+            tracing::warn!(user = %labels.user, "the user id {uid} is not kept: {}", in_full(&e));
         }
     }
 

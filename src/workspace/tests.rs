@@ -30,6 +30,7 @@ impl Fake {
             cluster: "lab".into(),
             reservation: r.id.clone(),
             user: r.user.clone(),
+            uid: 0,
             slot: r.slot.clone(),
             deadline: r.deadline,
         };

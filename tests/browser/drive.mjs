@@ -13,7 +13,9 @@ const browser = await chromium.launch({
   executablePath: BROWSERS.find((path) => existsSync(path)),
   // What is local goes through the proxy too: the other side's loopback is meant.
   proxy: process.env.SOCKS && { server: process.env.SOCKS, bypass: '<-loopback>' },
-  args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
+  // Names that only this browser knows, as --host-resolver-rules has them.
+  args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage',
+    ...(process.env.RESOLVE ? [`--host-resolver-rules=${process.env.RESOLVE}`] : [])],
 });
 let page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
 page.setDefaultTimeout(LIMIT);
@@ -64,11 +66,16 @@ const commands = {
   },
 
   // Somebody's browser, from now on; made with these settings when they come for the first time.
-  async become({ who, locale = 'en-GB', script = true, width = 1280, dark = false }) {
+  async become({ who, locale = 'en-GB', script = true, width = 1280, dark = false, calm = false, trust = false }) {
     if (!people.has(who)) {
-      const viewport = { width, height: 900 };
-      const colorScheme = dark ? 'dark' : 'light';
-      const context = await browser.newContext({ locale, javaScriptEnabled: script, viewport, colorScheme });
+      const context = await browser.newContext({
+        locale,
+        javaScriptEnabled: script,
+        viewport: { width, height: 900 },
+        colorScheme: dark ? 'dark' : 'light',
+        reducedMotion: calm ? 'reduce' : 'no-preference',
+        ignoreHTTPSErrors: trust,
+      });
       people.set(who, await context.newPage());
       people.get(who).setDefaultTimeout(LIMIT);
     }
@@ -102,17 +109,73 @@ const commands = {
     return { url: page.url() };
   },
 
-  // By the keyboard alone: Tab until it has the focus, then Enter.
-  async pressByKeyboard({ words }) {
+  // By the keyboard alone: Tab until what says these words first has the focus, where it is to be seen; then this key, or text.
+  async byKeyboard({ words, key, text }) {
     for (let tabs = 0; tabs < 60; tabs += 1) {
       await page.keyboard.press('Tab');
-      const at = await page.evaluate(() => document.activeElement.textContent.trim());
-      if (at === words) {
-        await page.keyboard.press('Enter');
+      const at = await page.evaluate(() => {
+        const one = document.activeElement;
+        const label = one.labels?.[0];
+        // A radio lies under its label, which has the ring.
+        const ring = one.type === 'radio' ? label : one;
+        return {
+          words: (one.getAttribute('aria-label') ?? label?.innerText ?? one.innerText).trim(),
+          seen: getComputedStyle(ring).outlineStyle !== 'none' && ring.getBoundingClientRect().height > 0,
+        };
+      });
+      if (at.words.startsWith(words)) {
+        if (!at.seen) throw new Error(`${words} has the focus and does not show it`);
+        if (text) await page.keyboard.type(text);
+        if (key) await page.keyboard.press(key);
         return { tabs };
       }
     }
     throw new Error(`nothing that says ${words} gets the focus`);
+  },
+
+  async select({ label, value }) {
+    await page.getByLabel(label, { exact: true }).selectOption(value);
+    return {};
+  },
+
+  // What a program in the page would see: the value of an expression, or of its promise.
+  async evaluate({ code }) {
+    return { value: await page.evaluate(code) };
+  },
+
+  // Another cell in the notebook that is open, in the tab as it stands.
+  async nextCell({ code, index }) {
+    const cell = page.locator('.jp-Notebook .jp-CodeCell').nth(index);
+    await cell.locator('.cm-content').click();
+    await page.keyboard.type(code);
+    await page.keyboard.press('Shift+Enter');
+    const output = cell.locator('.jp-OutputArea-output').first();
+    await output.waitFor();
+    return { output: (await output.innerText()).trim() };
+  },
+
+  // By JupyterLab's own button, into the folder it shows.
+  async upload({ path, name }) {
+    const chosen = page.waitForEvent('filechooser');
+    await page.locator('[data-command="filebrowser:upload"], [title^="Upload Files"]').first().click();
+    await (await chosen).setFiles(path);
+    // Large files are asked about first.
+    const sure = page.locator('.jp-Dialog .jp-mod-accept');
+    const there = page.locator('.jp-DirListing-item', { hasText: name }).first();
+    await sure.or(there).first().waitFor();
+    if (await sure.count()) await sure.click();
+    await there.waitFor({ timeout: 300_000 });
+    await page.locator('.jp-FileBrowser-uploadProgress, .jp-Statusbar-ProgressBar-progress-bar').first()
+      .waitFor({ state: 'detached', timeout: 300_000 });
+    return {};
+  },
+
+  async download({ url, path }) {
+    const coming = page.waitForEvent('download', { timeout: 120_000 });
+    // As JupyterLab's own menu does it; going there would ask first whether to leave what is open.
+    await page.evaluate((href) => Object.assign(document.createElement('a'), { href, download: '' }).click(), url);
+    await (await coming).saveAs(path);
+    return {};
   },
 
   // What its button opens in a new tab, which is the page from now on.
@@ -187,8 +250,9 @@ const commands = {
     return { requests, bytes, paint };
   },
 
+  // All of the page, however long.
   async picture({ path }) {
-    await page.screenshot({ path });
+    await page.screenshot({ path, fullPage: true });
     return {};
   },
 

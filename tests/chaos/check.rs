@@ -45,6 +45,10 @@ fn look(world: &World) -> Result<Vec<Container>, String> {
         let text = |field: &str| reservation[field].as_str().unwrap_or_default().to_owned();
         held.insert(text("id"), (text("user"), text("slot")));
     }
+    // Seven people want six slots: where nobody has one, something keeps them from it.
+    if held.is_empty() {
+        return Err("nobody gets a slot".to_owned());
+    }
     let runs: BTreeMap<_, _> = containers
         .iter()
         .filter(|container| container.running)

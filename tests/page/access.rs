@@ -1,5 +1,7 @@
 //! Who may ask for what: every route of the page, of the API and of JupyterLab's door.
 
+use std::collections::BTreeSet;
+
 use crate::common::Plan;
 use crate::raw::{Visitor, ask};
 use crate::site::{Site, token};
@@ -7,7 +9,7 @@ use crate::site::{Site, token};
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 
 /// Path, then what anonymous visitors, other users and administrators get.
-const PAGES: [(&str, [u16; 3]); 13] = [
+const PAGES: [(&str, [u16; 3]); 15] = [
     ("/", [200, 200, 200]),
     ("/sign-in", [200, 303, 303]),
     ("/code", [303, 303, 303]),
@@ -18,13 +20,18 @@ const PAGES: [(&str, [u16; 3]); 13] = [
     ("/tokens", [303, 200, 200]),
     ("/admin", [303, 403, 200]),
     ("/admin/history.csv", [303, 403, 200]),
+    ("/jupyter/ticket/0000000000000000000000000000000000000000000000000000000000000000", [303, 409, 409]),
+    (LIVE, [200, 200, 200]),
     ("/nothing", [404, 404, 404]),
     ("/assets/nothing", [404, 404, 404]),
     ("/release", [405, 405, 405]),
 ];
 
-/// The same for forms, sent with the right token.
-const FORMS: [(&str, &str, [u16; 3]); 14] = [
+/// A stream: only whether it would begin is asked for.
+const LIVE: &str = "/live";
+
+/// The same for forms, sent with the right token. The last ends their sessions.
+const FORMS: [(&str, &str, [u16; 3]); 16] = [
     ("/sign-in", "user=ada&password=wrong", [403, 403, 403]),
     ("/code", "code=1", [303, 303, 303]),
     ("/language", "lang=fr&back=//evil.example", [303, 303, 303]),
@@ -36,25 +43,79 @@ const FORMS: [(&str, &str, [u16; 3]); 14] = [
     ("/jupyter", "", [403, 409, 409]),
     ("/keys", "key=nonsense", [403, 303, 303]),
     ("/keys/remove", "key=nonsense", [403, 303, 303]),
+    ("/tokens", "label=of+theirs", [403, 201, 201]),
     ("/tokens/remove", "id=nonsense", [403, 303, 303]),
     ("/admin", "act=end&target=ada", [403, 403, 303]),
     ("/admin", "act=user&target=ada", [403, 403, 422]),
+    ("/sign-out", "", [303, 303, 303]),
 ];
 
-const API: [(&str, &str, [u16; 3]); 12] = [
-    ("GET", "/openapi.json", [200, 200, 200]),
-    ("GET", "/machines", [401, 200, 200]),
-    ("GET", "/reservation", [401, 200, 200]),
-    ("DELETE", "/reservation", [401, 404, 404]),
-    ("POST", "/reservation/password", [401, 404, 404]),
-    ("GET", "/keys", [401, 200, 200]),
-    ("GET", "/admin/reservations", [401, 403, 200]),
-    ("GET", "/admin/history", [401, 403, 200]),
-    ("POST", "/admin/end", [401, 403, 422]),
-    ("POST", "/admin/message", [401, 403, 422]),
-    ("PUT", "/admin/machines/gpu1/draining", [401, 403, 422]),
-    ("GET", "/nothing", [404, 404, 404]),
+/// Of the API, with what is sent.
+const API: [(&str, &str, &str, [u16; 3]); 13] = [
+    ("GET", "/openapi.json", "", [200, 200, 200]),
+    ("GET", "/machines", "", [401, 200, 200]),
+    ("GET", "/reservation", "", [401, 200, 200]),
+    ("POST", "/reservation", r#"{"target":"gpu9/1"}"#, [401, 404, 404]),
+    ("DELETE", "/reservation", "", [401, 404, 404]),
+    ("POST", "/reservation/password", "", [401, 404, 404]),
+    ("GET", "/keys", "", [401, 200, 200]),
+    ("GET", "/admin/reservations", "", [401, 403, 200]),
+    ("GET", "/admin/history", "", [401, 403, 200]),
+    ("POST", "/admin/end", "", [401, 403, 422]),
+    ("POST", "/admin/message", "", [401, 403, 422]),
+    ("PUT", "/admin/machines/gpu1/draining", "", [401, 403, 422]),
+    ("GET", "/nothing", "", [404, 404, 404]),
 ];
+
+/// The routers themselves, as they are written: method and path of every route.
+fn routed(source: &str) -> BTreeSet<(String, String)> {
+    let source = source.split("#[cfg(test)]").next().unwrap();
+    let routes = source.match_indices(".route(").count();
+    let lines = source.lines().filter_map(|line| line.trim().strip_prefix(".route(\"")?.split_once("\", "));
+    let mut found = 0;
+    let all = lines.flat_map(|(path, handlers)| {
+        found += 1;
+        let methods = ["get", "post", "put", "delete", "patch", "any"];
+        let used = methods.into_iter().filter(move |method| handlers.contains(&format!("{method}(")));
+        used.map(move |method| (method.to_uppercase(), path.to_owned())).collect::<Vec<_>>()
+    });
+    let all: BTreeSet<_> = all.collect();
+    assert!(found == routes && found > 5, "{found} of {routes} routes are one line each");
+    all
+}
+
+/// Is this path one of that route, `{…}` being anything?
+fn fits(route: &str, path: &str) -> bool {
+    let (mut route, mut path) = (route.split('/'), path.split('/'));
+    loop {
+        match (route.next(), path.next()) {
+            (None, None) => return true,
+            (Some(one), Some(other)) if one == other || one.starts_with('{') => {}
+            _ => return false,
+        }
+    }
+}
+
+/// A route that is new says here who may use it, or this fails.
+#[test]
+fn every_route_is_in_the_tables() {
+    let page = routed(include_str!("../../src/web/routes.rs"));
+    for (method, route) in &page {
+        let known = match method.as_str() {
+            "GET" => PAGES.iter().any(|(path, _)| fits(route, path)),
+            "POST" => FORMS.iter().any(|(path, ..)| fits(route, path)),
+            _ => false,
+        };
+        assert!(known, "{method} {route}");
+    }
+    for (method, route) in &routed(include_str!("../../src/web/api/mod.rs")) {
+        assert!(
+            API.iter().any(|(by, path, ..)| by == method && fits(route, path)),
+            "{method} /api/v1{route}"
+        );
+    }
+    assert!(page.contains(&("GET".into(), "/admin".into())) && !fits("/a/{b}", "/a") && !fits("/a", "/a/b"));
+}
 
 #[test]
 fn everybody_gets_what_is_theirs_and_nothing_else() {
@@ -65,8 +126,10 @@ fn everybody_gets_what_is_theirs_and_nothing_else() {
     let people =
         [Visitor::new(&site.url), Visitor::sign_in(&site.url, "eve"), Visitor::sign_in(&site.url, "boss")];
     for (path, wanted) in PAGES {
-        let got = people.each_ref().map(|who| who.get(&site.url, path).status);
-        assert_eq!(got, wanted, "GET {path}");
+        let method = if path == LIVE { "HEAD" } else { "GET" };
+        let got =
+            people.each_ref().map(|who| ask(&site.url, method, path, &[("Cookie", &who.cookie)], "").status);
+        assert_eq!(got, wanted, "{method} {path}");
     }
     let ada_is_there = || !site.cluster.status("ada")["reservation"].is_null();
     for (path, fields, wanted) in FORMS {
@@ -87,17 +150,19 @@ fn everybody_gets_what_is_theirs_and_nothing_else() {
             answer.status
         });
         assert_eq!(got, wanted, "POST {path}");
-        if path != "/admin" {
+        if !["/admin", "/sign-out"].contains(&path) {
             assert!(ada_is_there(), "POST {path}");
         }
     }
     assert!(!ada_is_there(), "an administrator may");
 
+    let people =
+        [Visitor::new(&site.url), Visitor::sign_in(&site.url, "eve"), Visitor::sign_in(&site.url, "boss")];
     let tokens = ["".to_owned(), token(&site, &people[1]), token(&site, &people[2])];
-    for (method, path, wanted) in API {
+    for (method, path, body, wanted) in API {
         let got = tokens.each_ref().map(|token| {
             let headers = [("Authorization", token.as_str()), ("Content-Type", "application/json")];
-            ask(&site.url, method, &format!("/api/v1{path}"), &headers, "").status
+            ask(&site.url, method, &format!("/api/v1{path}"), &headers, body).status
         });
         assert_eq!(got, wanted, "{method} {path}");
         let by_cookie = ask(&site.url, "GET", "/api/v1/keys", &[("Cookie", &people[2].cookie)], "");

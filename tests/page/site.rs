@@ -30,7 +30,8 @@ impl Site {
         site
     }
 
-    fn prepare(mut plan: Plan) -> Self {
+    /// With more in its configuration, after what it is made with.
+    pub fn prepare(mut plan: Plan) -> Self {
         let [page, jupyter, metrics] = [(); 3].map(|()| format!("127.0.0.1:{}", free_port()));
         plan.more += &format!(
             "[web]\nlisten = [\"{page}\"]\njupyter = [\"{jupyter}\"]\n[metrics]\nlisten = \"{metrics}\"\n"

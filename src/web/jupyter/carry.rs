@@ -21,6 +21,7 @@ use crate::error_chain::in_full;
 use crate::reservation::Reservation;
 use crate::text::web::Page;
 use crate::web::Site;
+use crate::web::limits::Place;
 
 const PORT: u16 = 8888;
 /// From the request's end to the answer's head: JupyterLab works it out before it answers, saving a notebook too.
@@ -46,6 +47,7 @@ pub(super) async fn carry(
         let _ = connection.with_upgrades().await;
     });
 
+    let place = request.extensions().get::<Arc<Place>>().cloned();
     let upgrade = headers::is_upgrade(request.headers()).then(|| hyper::upgrade::on(&mut request));
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     *request.uri_mut() = path.parse::<Uri>().map_err(|_| away())?;
@@ -54,9 +56,14 @@ pub(super) async fn carry(
     let mut answer = answer.map_err(|_| away())?.map_err(|_| away())?;
 
     let upgraded = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if upgraded && upgrade.is_none() {
+        return Err(away());
+    }
     if let (true, Some(theirs)) = (upgraded, upgrade) {
         let ours = hyper::upgrade::on(&mut answer);
         site.tasks.spawn(async move {
+            // It is one connection of its address for as long as it lasts.
+            let _place = place;
             if let (Ok(theirs), Ok(ours)) = (theirs.await, ours.await) {
                 let _ = copy_bidirectional(&mut TokioIo::new(theirs), &mut TokioIo::new(ours)).await;
             }

@@ -5,6 +5,18 @@ use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 /// By which JupyterLab knows that the gateway vouches for a request.
 pub(super) const VOUCHER: HeaderName = HeaderName::from_static("x-clusteria-page");
+/// Browsers say it when they fetch a service worker's script, and let no page say it.
+pub(super) const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
+pub(super) const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+/// What a container may not say to browsers: it would count for the page too, which has the same host.
+const TOO_FAR: [HeaderName; 6] = [
+    header::STRICT_TRANSPORT_SECURITY,
+    CLEAR_SITE_DATA,
+    header::ALT_SVC,
+    HeaderName::from_static("service-worker-allowed"),
+    HeaderName::from_static("nel"),
+    HeaderName::from_static("report-to"),
+];
 /// As JupyterLab sees itself; it takes local names only.
 const INSIDE: &str = "localhost:8888";
 
@@ -25,6 +37,11 @@ const FORWARDED: [&str; 5] =
 /// JupyterLab's origin has a cookie of its own: cookies do not know ports.
 pub(super) fn cookie_name(https: bool) -> &'static str {
     if https { "__Host-clusteria-lab" } else { "clusteria-lab" }
+}
+
+/// Says that the browser is the one which the ticket is for.
+pub(super) fn browser_cookie_name(https: bool) -> &'static str {
+    if https { "__Host-clusteria-lab-browser" } else { "clusteria-lab-browser" }
 }
 
 fn is_our_cookie(name: &str) -> bool {
@@ -80,9 +97,9 @@ pub(super) fn outward(headers: &mut HeaderMap, origin: &str, upgraded: bool) {
     let cookies: Vec<HeaderValue> = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
     headers.remove(header::SET_COOKIE);
     for cookie in cookies {
-        let is_ours = cookie.to_str().map_or(true, is_our_cookie);
-        if !is_ours {
-            headers.append(header::SET_COOKIE, cookie);
+        let kept = cookie.to_str().ok().and_then(own_cookie);
+        if let Some(kept) = kept.and_then(|cookie| cookie.parse().ok()) {
+            headers.append(header::SET_COOKIE, kept);
         }
     }
     let local = headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
@@ -90,10 +107,23 @@ pub(super) fn outward(headers: &mut HeaderMap, origin: &str, upgraded: bool) {
     if let Some(Ok(there)) = path.map(|path| format!("{origin}{path}").parse()) {
         headers.insert(header::LOCATION, there);
     }
-    headers.remove(header::STRICT_TRANSPORT_SECURITY);
+    for name in TOO_FAR {
+        headers.remove(name);
+    }
     if upgraded {
         again(headers);
     }
+}
+
+/// A container's cookie as browsers get it: with a name, because without one its value could read as one of ours
+/// (`=clusteria=…`), and for this host alone.
+fn own_cookie(cookie: &str) -> Option<String> {
+    let (name, _) = cookie.split(';').next()?.split_once('=')?;
+    if name.trim().is_empty() || is_our_cookie(name) {
+        return None;
+    }
+    let is_domain = |part: &&str| part.trim().to_ascii_lowercase().starts_with("domain");
+    Some(cookie.split(';').filter(|part| !is_domain(part)).collect::<Vec<_>>().join(";"))
 }
 
 fn again(headers: &mut HeaderMap) {
@@ -154,8 +184,14 @@ mod tests {
             ("set-cookie", "clusteria=evil; Path=/"),
             ("location", "http://localhost:8888/lab"),
             ("strict-transport-security", "max-age=1"),
+            ("clear-site-data", "\"cookies\""),
+            ("alt-svc", "h3=\":1\""),
+            ("service-worker-allowed", "/"),
         ]);
-        answer.append(header::SET_COOKIE, "_xsrf=1; Path=/".parse().unwrap());
+        for cookie in ["=clusteria=evil", "clusteria", " clusteria =evil", "__Host-clusteria-lab=evil"] {
+            answer.append(header::SET_COOKIE, cookie.parse().unwrap());
+        }
+        answer.append(header::SET_COOKIE, "_xsrf=1; Path=/; Domain=example.org".parse().unwrap());
         outward(&mut answer, "http://gpu1:8888", false);
         assert_eq!(
             answer,

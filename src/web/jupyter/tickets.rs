@@ -1,104 +1,121 @@
-//! Signing in to JupyterLab's origin: a ticket that is good once and for a moment, then a cookie of that origin's own.
+//! Signing in to JupyterLab's origin: a ticket that is good once, for a moment and in one browser, then a cookie of that
+//! origin's own.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::reservation::{ReservationId, UserName};
-use crate::web::session::{Key, Secret};
+use crate::error_chain::in_full;
+use crate::reservation::ReservationId;
+use crate::store::{Ledger, PassRecord};
+use crate::web::session::{Key, Secret, hex};
 
 /// From one click to the browser's next request.
 const TICKET_LIFE: Duration = Duration::from_secs(30);
-/// Tickets that wait, and cookies: a browser of everybody's for every reservation.
+/// Tickets that wait, in all and of one session.
 const MOST_TICKETS: usize = 1024;
-const MOST_PASSES: usize = 20_000;
+const MOST_OF_ONE: usize = 8;
 
-/// Whose JupyterLab a cookie opens: it ends with the reservation.
+/// What a ticket is good for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::web) struct Pass {
-    pub(super) user: UserName,
+pub(super) struct Ticket {
+    /// Whose session it comes from.
+    pub(super) session: Key,
     pub(super) reservation: ReservationId,
-    /// It ends with the session that it came from too.
-    pub(super) until: Instant,
+    /// The hash of the secret that the browser has at JupyterLab's origin: who is sent somebody else's ticket cannot be
+    /// led into somebody else's JupyterLab.
+    pub(super) browser: String,
 }
 
-/// Tickets and what they have become.
-#[derive(Debug, Default)]
+/// Tickets and what they have become: passes, which are the ledger's.
+#[derive(Debug)]
 pub(in crate::web) struct Tickets {
-    waiting: Mutex<HashMap<Key, (Pass, Instant)>>,
-    passes: Mutex<HashMap<Key, Pass>>,
+    ledger: Ledger,
+    waiting: Mutex<HashMap<Key, (Ticket, Instant)>>,
 }
 
 impl Tickets {
-    fn waiting(&self) -> MutexGuard<'_, HashMap<Key, (Pass, Instant)>> {
+    pub(in crate::web) fn new(ledger: Ledger) -> Self {
+        Self { ledger, waiting: Mutex::default() }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<Key, (Ticket, Instant)>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn passes(&self) -> MutexGuard<'_, HashMap<Key, Pass>> {
-        self.passes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn issue(&self, pass: Pass) -> Option<Secret> {
+    pub(super) fn issue(&self, ticket: Ticket) -> Option<Secret> {
         let secret = Secret::new()?;
         let mut waiting = self.waiting();
         waiting.retain(|_, (_, since)| since.elapsed() < TICKET_LIFE);
-        if waiting.len() >= MOST_TICKETS {
+        let of_one = waiting.values().filter(|(other, _)| other.session == ticket.session).count();
+        if waiting.len() >= MOST_TICKETS || of_one >= MOST_OF_ONE {
             return None;
         }
-        waiting.insert(secret.key(), (pass, Instant::now()));
+        waiting.insert(secret.key(), (ticket, Instant::now()));
         Some(secret)
     }
 
     /// A cookie for a ticket, which is used up.
-    pub(super) fn redeem(&self, ticket: &Secret) -> Option<Secret> {
-        let (pass, since) = self.waiting().remove(&ticket.key())?;
-        if since.elapsed() >= TICKET_LIFE {
+    pub(super) async fn redeem(&self, ticket: &Secret, browser: &Secret) -> Option<Secret> {
+        let (ticket, since) = self.waiting().remove(&ticket.key())?;
+        if since.elapsed() >= TICKET_LIFE || ticket.browser != hex(browser.key()) {
             return None;
         }
         let secret = Secret::new()?;
-        let mut passes = self.passes();
-        if passes.len() >= MOST_PASSES {
-            passes.retain(|_, pass| pass.until > Instant::now());
-        }
-        if passes.len() >= MOST_PASSES {
-            return None;
-        }
-        // The passes of what this user had before open nothing any more.
-        passes.retain(|_, other| other.user != pass.user || other.reservation == pass.reservation);
-        passes.insert(secret.key(), pass);
-        Some(secret)
+        let (pass, session) = (hex(secret.key()), hex(ticket.session));
+        let added =
+            self.ledger.run(move |l| l.add_pass(&pass, &session, &ticket.reservation, Timestamp::now()));
+        let added = added.await.inspect_err(|e| tracing::error!("no pass for JupyterLab: {}", in_full(e)));
+        added.ok()?.then_some(secret)
     }
 
-    pub(super) fn pass(&self, cookie: &Secret) -> Option<Pass> {
-        self.passes().get(&cookie.key()).filter(|pass| pass.until > Instant::now()).cloned()
-    }
-
-    /// They have signed out.
-    pub(in crate::web) fn forget(&self, user: &UserName) {
-        self.passes().retain(|_, pass| pass.user != *user);
+    /// What a cookie opens, of a session that began after `too_old`.
+    pub(super) async fn pass(&self, cookie: &Secret, too_old: Timestamp) -> Option<PassRecord> {
+        let hash = hex(cookie.key());
+        let found = self.ledger.run(move |l| l.pass(&hash)).await;
+        let found = found.inspect_err(|e| tracing::error!("a pass for JupyterLab: {}", in_full(e)));
+        found.ok()?.filter(|pass| pass.began > too_old)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use jiff::SignedDuration;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_ticket_is_good_once_and_for_a_moment() {
-        let tickets = Tickets::default();
-        let until = Instant::now() + Duration::from_secs(3600);
-        let pass = Pass { user: "ada".parse().unwrap(), reservation: ReservationId::new(), until };
-        let ticket = tickets.issue(pass.clone()).unwrap();
-        let cookie = tickets.redeem(&ticket).unwrap();
-        assert_eq!(tickets.pass(&cookie), Some(pass.clone()));
-        assert!(tickets.redeem(&ticket).is_none(), "twice");
-        assert!(tickets.pass(&ticket).is_none(), "a ticket is no cookie");
-        let late = tickets.issue(pass).unwrap();
+    use super::*;
+    use crate::store::SessionRecord;
+
+    #[tokio::test]
+    async fn a_ticket_is_good_once_for_a_moment_and_in_one_browser() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&folder.path().join("l.db")).unwrap();
+        let (session, browser) = (Secret::new().unwrap(), Secret::new().unwrap());
+        let (user, began) = ("ada".parse().unwrap(), Timestamp::now());
+        ledger.add_user(&user, None, began).unwrap();
+        let record = SessionRecord { user, identity: String::new(), began, lent_by: None };
+        let past = began - SignedDuration::from_hours(1);
+        ledger.begin_session(&hex(session.key()), &record, past).unwrap();
+        let tickets = Tickets::new(ledger);
+        let reservation = ReservationId::new();
+        let ticket = Ticket { session: session.key(), reservation, browser: hex(browser.key()) };
+
+        let one = tickets.issue(ticket.clone()).unwrap();
+        let cookie = tickets.redeem(&one, &browser).await.unwrap();
+        assert_eq!(tickets.pass(&cookie, past).await.unwrap().reservation, ticket.reservation);
+        assert!(tickets.redeem(&one, &browser).await.is_none(), "twice");
+        assert!(tickets.pass(&one, past).await.is_none(), "a ticket is no cookie");
+        assert!(tickets.pass(&cookie, began).await.is_none(), "not longer than the session");
+        let stolen = tickets.issue(ticket.clone()).unwrap();
+        assert!(tickets.redeem(&stolen, &Secret::new().unwrap()).await.is_none(), "another browser");
+        assert!(tickets.redeem(&stolen, &browser).await.is_none(), "used up by the try");
+        let late = tickets.issue(ticket.clone()).unwrap();
+        tokio::time::pause();
         tokio::time::advance(TICKET_LIFE).await;
-        assert!(tickets.redeem(&late).is_none());
-        tokio::time::advance(Duration::from_secs(3600)).await;
-        assert!(tickets.pass(&cookie).is_none(), "not longer than the session");
+        assert!(tickets.redeem(&late, &browser).await.is_none());
+        let orphan = tickets.issue(Ticket { session: late.key(), ..ticket }).unwrap();
+        assert!(tickets.redeem(&orphan, &browser).await.is_none(), "its session has ended");
     }
 }
