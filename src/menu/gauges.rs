@@ -1,4 +1,4 @@
-//! What the reader's container uses of what there is, as bars.
+//! What one's container uses of what there is, as bars: of the menu, and of the page.
 
 use super::figures::percent;
 use crate::agent::usage::report::{Amount, Gpu, Gpus, StoreState, Usage};
@@ -9,7 +9,7 @@ use crate::text::{Lang, Say};
 
 /// How much of something is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Gauge {
+pub struct Gauge {
     /// Of what: text from outside.
     pub name: String,
     /// Out of 100; what cannot be measured has no bar.
@@ -43,7 +43,8 @@ impl Gauge {
     }
 
     /// All that is known of a container: GPUs, memory, storage.
-    pub(super) fn all(usage: &Usage, lang: Lang) -> Vec<Self> {
+    #[must_use]
+    pub fn all(usage: &Usage, lang: Lang) -> Vec<Self> {
         let mut gauges: Vec<Self> = match &usage.gpus {
             Gpus::Listed { gpus, .. } => gpus.iter().map(|gpu| Self::of_gpu(gpu, lang)).collect(),
             Gpus::None => vec![Self::words("GPU", Uses::NoGpu.say(lang))],

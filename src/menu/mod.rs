@@ -55,6 +55,7 @@ mod tests;
 
 pub use charter::{CharterPage, Turn};
 pub use face::Face;
+pub use gauges::Gauge;
 pub use keys::{Key, KeyDecoder};
 pub use mine::Facts;
 pub use model::{Action, Event, Model};
