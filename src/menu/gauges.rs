@@ -1,4 +1,4 @@
-//! What the reader's container uses of what there is, as bars.
+//! What one's container uses of what there is, as bars: of the menu, and of the page.
 
 use super::figures::percent;
 use crate::agent::usage::report::{Amount, Gpu, Gpus, StoreState, Usage};

@@ -30,7 +30,7 @@ const REFRESH: Duration = Duration::from_secs(20);
 /// Where seconds are shown.
 const SECOND: Duration = Duration::from_secs(1);
 /// News is drawn no more often: a room full of menus must cost little, and a second is soon enough.
-const NEWS_PAUSE: Duration = Duration::from_millis(400);
+const NEWS_PAUSE: Duration = Duration::from_millis(500);
 /// What a container says of itself is asked for again after this time, and sooner while JupyterLab starts.
 const FACTS_PAUSE: Duration = Duration::from_secs(20);
 const JUPYTER_PAUSE: Duration = Duration::from_secs(2);

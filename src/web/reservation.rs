@@ -162,10 +162,13 @@ fn in_use(visitor: &Visitor, mine: &Reservation) -> Markup {
         @if !lines.is_empty() {
             section.card {
                 h2 { (visitor.say(Page::Use)) }
-                @for (gauge, percent) in gauges.iter().filter_map(|gauge| Some((gauge, gauge.percent?))) {
+                @for gauge in &gauges {
                     label.gauge {
                         (printable(&gauge.name)) " " span.hint { (printable(&gauge.words)) }
-                        meter min="0" max="100" low="90" high="98" optimum="0" value=(percent.min(100)) {}
+                        // What nobody can measure has words alone.
+                        @if let Some(percent) = gauge.percent {
+                            meter min="0" max="100" low="90" high="98" optimum="0" value=(percent.min(100)) {}
+                        }
                     }
                 }
                 ul { @for line in &lines { li { (line) } } }

@@ -21,7 +21,7 @@ fn machines_and_slots_show_what_is_measured() {
     terminal.shows("      Fake H100 · 40 of 80 GiB · 45 %\n");
     terminal.resize(120, 30);
     terminal.keys(&["1"]);
-    let slots = terminal.shows("Choose a slot on gpu1");
+    let slots = terminal.shows("by bob until");
     let below = slots.lines().skip_while(|line| !line.contains("by bob until")).nth(1).unwrap();
     assert!(below.contains("Fake H100 · memory █████░░░░░ 40 of 80 GiB · busy █████░░░░░ 45 %"), "{slots}");
     // What runs may call itself what it likes.

@@ -7,6 +7,8 @@ use crate::agent::usage::report::{Amount, Budget, Gpu, Gpus, Store, StoreState, 
 const BUSY_STEP: u64 = 5;
 /// Degrees.
 const CELSIUS_STEP: u64 = 3;
+/// What has no limit is as if it had this one at least.
+const UNLIMITED: u64 = 1 << 30;
 /// Hundredths of a load; of a high one an eighth.
 const LOAD_STEP: u64 = 25;
 
@@ -70,7 +72,7 @@ fn share(shown: Option<&Budget>, new: Budget) -> Budget {
 }
 
 fn amount(shown: Option<Amount>, new: Amount) -> Amount {
-    let step = step_of(new.limit.unwrap_or(new.used));
+    let step = step_of(new.limit.unwrap_or_else(|| new.used.saturating_mul(8).max(UNLIMITED)));
     let used = rounded(shown.map(|shown| shown.used), new.used, step);
     Amount { used: new.limit.map_or(used, |limit| used.min(limit.max(new.used))), ..new }
 }
@@ -166,6 +168,15 @@ mod tests {
         let small =
             Usage { memory: Some(Amount { used: 5 << 20, limit: Some(1 << 30) }), ..Usage::default() };
         assert_eq!(steady(None, &small).memory, small.memory, "a little is not nothing");
+    }
+
+    #[test]
+    fn without_a_limit_a_little_more_is_no_news() {
+        let memory =
+            |used: u64| Usage { memory: Some(Amount { used: used << 20, limit: None }), ..Usage::default() };
+        let shown = steady(None, &memory(5));
+        assert_eq!((steady(Some(&shown), &memory(9)), shown.clone()), (shown.clone(), memory(5)));
+        assert_ne!(steady(Some(&shown), &memory(40)), shown);
     }
 
     #[test]
