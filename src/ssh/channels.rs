@@ -8,6 +8,7 @@ use russh::server::Msg;
 use russh::{ChannelId, ChannelWriteHalf};
 use tokio::sync::Notify;
 
+use super::in_flight::InFlight;
 use super::inbox::Inbox;
 use super::remote::X11;
 use crate::agent::protocol::{Control, Pty, WindowSize};
@@ -41,8 +42,8 @@ impl Entry {
     }
 }
 
-#[derive(Default)]
 pub(super) struct Channels {
+    in_flight: Arc<InFlight>,
     entries: Mutex<HashMap<ChannelId, Entry>>,
     menus: AtomicUsize,
     /// Rung when a session has asked for its program.
@@ -50,8 +51,21 @@ pub(super) struct Channels {
 }
 
 impl Channels {
+    pub(super) fn new(in_flight: Arc<InFlight>) -> Self {
+        Self { in_flight, entries: Mutex::default(), menus: AtomicUsize::new(0), asked: Notify::new() }
+    }
+
     fn with<T>(&self, act: impl FnOnce(&mut HashMap<ChannelId, Entry>) -> T) -> T {
         act(&mut self.entries.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// As [`Self::with`], where channels may come or go.
+    fn change<T>(&self, act: impl FnOnce(&mut HashMap<ChannelId, Entry>) -> T) -> T {
+        self.with(|entries| {
+            let done = act(entries);
+            self.in_flight.share(entries.len());
+            done
+        })
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -64,14 +78,14 @@ impl Channels {
         let id = waiting.write.id();
         let inbox = Arc::default();
         let entry = Entry { inbox, waiting: Some(waiting), is_session: true, has_terminal: false };
-        self.with(|entries| entries.insert(id, entry));
+        self.change(|entries| entries.insert(id, entry));
     }
 
     /// A new forward's channel.
     pub(super) fn add_forward(&self, id: ChannelId) -> Arc<Inbox> {
         let inbox = Arc::<Inbox>::default();
         let entry = Entry { inbox: inbox.clone(), waiting: None, is_session: false, has_terminal: false };
-        self.with(|entries| entries.insert(id, entry));
+        self.change(|entries| entries.insert(id, entry));
         inbox
     }
 
@@ -169,7 +183,7 @@ impl Channels {
 
     /// The client has closed a channel: tells its task, which forgets the channel when it is done.
     pub(super) fn close(&self, id: ChannelId) {
-        self.with(|entries| {
+        self.change(|entries| {
             if let Some(entry) = entries.get(&id) {
                 entry.inbox.close();
                 if entry.waiting.is_some() {
@@ -181,7 +195,7 @@ impl Channels {
 
     /// Forgets a channel.
     pub(super) fn remove(&self, id: ChannelId) {
-        if let Some(entry) = self.with(|entries| entries.remove(&id)) {
+        if let Some(entry) = self.change(|entries| entries.remove(&id)) {
             entry.inbox.close();
         }
     }

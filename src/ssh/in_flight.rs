@@ -2,11 +2,12 @@
 //!
 //! Whatever else the connection says waits behind it: a key's echo beside a download. The client's window (2 MiB with
 //! OpenSSH) is made for the longest ways; on a short one it is a queue of milliseconds in the client's own socket. So a channel
-//! has under way what the way needs, and no more.
+//! has under way what the way needs, and no more, while the connection has others. A channel that is alone keeps nobody waiting,
+//! and a full queue moves it faster.
 
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use tokio::net::TcpStream;
 
@@ -17,25 +18,43 @@ const BYTES_PER_MICROSECOND: u32 = 500;
 
 /// The limit for each channel of one connection.
 #[derive(Debug)]
-pub(super) struct InFlight(Arc<AtomicU32>);
+pub(super) struct InFlight {
+    limit: Arc<AtomicU32>,
+    /// What the way needs; no limit until it has been measured.
+    needed: AtomicU32,
+    is_shared: AtomicBool,
+}
 
 impl Default for InFlight {
-    /// None, until the way has been measured.
     fn default() -> Self {
-        Self(Arc::new(AtomicU32::new(u32::MAX)))
+        let limit = Arc::new(AtomicU32::new(u32::MAX));
+        Self { limit, needed: AtomicU32::new(u32::MAX), is_shared: AtomicBool::new(false) }
     }
 }
 
 impl InFlight {
     /// The number itself, which changes with the way.
     pub(super) fn limit(&self) -> Arc<AtomicU32> {
-        self.0.clone()
+        self.limit.clone()
+    }
+
+    /// So many channels are open.
+    pub(super) fn share(&self, channels: usize) {
+        self.is_shared.store(channels > 1, Ordering::Relaxed);
+        self.set();
+    }
+
+    fn set(&self) {
+        let is_shared = self.is_shared.load(Ordering::Relaxed);
+        let limit = if is_shared { self.needed.load(Ordering::Relaxed) } else { u32::MAX };
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     pub(super) fn measure(&self, tcp: &TcpStream) {
         if let Some(microseconds) = round_trip(tcp) {
             let needed = microseconds.saturating_mul(BYTES_PER_MICROSECOND);
-            self.0.store(LEAST.saturating_add(needed), Ordering::Relaxed);
+            self.needed.store(LEAST.saturating_add(needed), Ordering::Relaxed);
+            self.set();
         }
     }
 }
@@ -73,9 +92,12 @@ mod tests {
         let (_client, (server, _)) = (client.unwrap(), server.unwrap());
         let in_flight = InFlight::default();
         let limit = in_flight.limit();
-        assert_eq!(limit.load(Ordering::Relaxed), u32::MAX);
+        in_flight.share(2);
+        assert_eq!(limit.load(Ordering::Relaxed), u32::MAX, "not measured yet");
         in_flight.measure(&server);
-        let limit = limit.load(Ordering::Relaxed);
-        assert!((LEAST..LEAST + 50_000 * BYTES_PER_MICROSECOND).contains(&limit), "{limit}");
+        let short = limit.load(Ordering::Relaxed);
+        assert!((LEAST..LEAST + 50_000 * BYTES_PER_MICROSECOND).contains(&short), "{short}");
+        in_flight.share(1);
+        assert_eq!(limit.load(Ordering::Relaxed), u32::MAX, "nobody waits");
     }
 }

@@ -78,7 +78,7 @@ impl Drop for Connection {
 
 impl Connection {
     pub(super) fn new(gateway: Arc<Gateway>, peer: Peer, authenticated: CancellationToken) -> Self {
-        let (channels, forwards) = <_>::default();
+        let channels = Arc::new(Channels::new(peer.in_flight.clone()));
         Self {
             gateway,
             peer,
@@ -88,7 +88,7 @@ impl Connection {
             authenticated,
             channels,
             remote: None,
-            forwards,
+            forwards: Arc::default(),
             no_more_sessions: false,
             proofs_left: PROOFS,
         }
