@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::lease::{Container, Lease, Start};
 use super::role::Role;
-use super::{Inner, close, usage};
+use super::{Inner, clock, close, usage};
 use crate::agent::protocol::{Account, AgentConfig, CONFIG_NAME, FAILURE_NAME};
 use crate::audit::Event;
 use crate::auth::{Identity, ReservationPassword};
@@ -54,7 +54,8 @@ impl Inner {
             .insert(reservation.id.clone(), start.clone());
         let container = Container { password: password.clone(), ..self.container(reservation.clone()) };
         let lease = Lease::claimed(container, start);
-        let opening = Opening { reservation, who, password };
+        let left = self.config.reservation.lifetime;
+        let opening = Opening { reservation, who, password, left };
         self.kept.spawn(run(self.clone(), opening, told));
         lease
     }
@@ -65,11 +66,27 @@ struct Opening {
     reservation: Reservation,
     who: Identity,
     password: Option<ReservationPassword>,
+    /// How long it lasts from now on.
+    left: Duration,
 }
 
-async fn run(inner: Arc<Inner>, opening: Opening, told: watch::Sender<Start>) {
+impl Opening {
+    /// A wall clock that was set meanwhile has moved the deadline in the book: what the container is told must be of one
+    /// look at both.
+    fn look_at_the_clock(&mut self, inner: &Inner) {
+        inner.desk.change(|book| {
+            let (now, _) = clock::look(book);
+            if let Some(held) = book.get(&self.reservation.id) {
+                self.reservation.deadline = held.deadline;
+            }
+            self.left = self.reservation.left(now);
+        });
+    }
+}
+
+async fn run(inner: Arc<Inner>, mut opening: Opening, told: watch::Sender<Start>) {
     let id = opening.reservation.id.clone();
-    let outcome = start(&inner, &opening, &told).await;
+    let outcome = start(&inner, &mut opening, &told).await;
     let reservation = opening.reservation;
     let ready = conclude(&inner, &id, outcome.is_ok()).await;
     let said = match outcome {
@@ -133,15 +150,16 @@ fn detail_of(refusal: &Refusal) -> String {
     }
 }
 
-async fn start(inner: &Inner, opening: &Opening, told: &watch::Sender<Start>) -> Result<(), Refusal> {
-    let reservation = &opening.reservation;
-    let noted = reservation.clone();
+async fn start(inner: &Inner, opening: &mut Opening, told: &watch::Sender<Start>) -> Result<(), Refusal> {
+    let noted = opening.reservation.clone();
     let noted = inner.ledger.run(move |l| l.note_reservation(&noted)).await;
     noted.map_err(|e| Refusal::LedgerFailed { detail: in_full(&e) })?;
     let hash = match &opening.password {
-        Some(password) => Some(inner.set_password(&reservation.id, password).await?),
+        Some(password) => Some(inner.set_password(&opening.reservation.id, password).await?),
         None => None,
     };
+    opening.look_at_the_clock(inner);
+    let reservation = &opening.reservation;
     let failed =
         |e: EngineError| Refusal::StartFailed { slot: reservation.slot.clone(), detail: e.to_string() };
     let engine = inner
@@ -228,7 +246,7 @@ fn agent_config(inner: &Inner, opening: &Opening, password: Option<String>) -> A
             gid: who.uid(),
             shell: config.container.shell.clone(),
         },
-        lifetime_ms: milliseconds(reservation.left(super::clock::wall())),
+        lifetime_ms: milliseconds(opening.left),
         warnings_ms: config.reservation.warnings.iter().copied().map(milliseconds).collect(),
         grace_ms: milliseconds(config.reservation.grace),
         jupyter: config.container.jupyter,
