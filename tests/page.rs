@@ -33,6 +33,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::browser::Browser;
+use common::terminal::Terminal;
 use common::{Plan, SOON, eventually};
 use serde_json::json;
 use site::Site;
@@ -131,9 +132,9 @@ fn it_works_in_french_without_scripts_and_on_a_telephone() {
     browser.ask(&json!({ "command": "see", "words": "Choose a free slot" }));
 }
 
-/// Two browsers and a command want one slot: one gets it, the others read why not; all see it within a second.
+/// Two browsers and a menu want one slot: one gets it, the others read why not; all see it within a second.
 #[test]
-fn browsers_and_a_command_race_for_one_slot() {
+fn browsers_and_a_menu_race_for_one_slot() {
     let site = Site::start(Plan { slots: vec![1], users: &["ada", "bob", "eve"], ..Plan::default() });
     let mut watcher = Browser::start();
     site.open(&mut watcher, "/");
@@ -147,17 +148,24 @@ fn browsers_and_a_command_race_for_one_slot() {
             (user, browser)
         })
         .collect();
+    let menu = Terminal::ssh(&site.cluster, "eve", 100, 30, "");
+    menu.shows("● free");
     thread::scope(|scope| {
-        scope.spawn(|| site.cluster.ssh("eve").run("clusteria reserve gpu1/1"));
+        scope.spawn(|| menu.keys(&["Enter"]));
         for (_, browser) in &mut browsers {
             scope.spawn(|| browser.ask(&json!({ "command": "press", "words": "Reserve" })));
         }
     });
-    let winners: Vec<&str> = ["ada", "bob", "eve"]
-        .into_iter()
-        .filter(|user| !site.cluster.status(user)["reservation"].is_null())
-        .collect();
+    let winners = eventually("somebody gets it", SOON, || {
+        let holds = |user: &&str| !site.cluster.status(user)["reservation"].is_null();
+        let winners: Vec<&str> = ["ada", "bob", "eve"].into_iter().filter(holds).collect();
+        (!winners.is_empty()).then_some(winners)
+    });
     assert_eq!(winners.len(), 1, "{winners:?}");
+    menu.shows(&match winners[0] {
+        "eve" => "gpu1/1 is yours".to_owned(),
+        other => format!("by {other} until"),
+    });
     for (user, browser) in &mut browsers {
         if winners[0] == *user {
             browser.ask(&json!({ "command": "see", "words": "gpu1/1 is yours" }));
