@@ -258,6 +258,8 @@ const commands = {
 
   // A cell of a notebook in JupyterLab, where the page is there already.
   async cell({ code }) {
+    // What was opened came by way of a page that passes on.
+    await page.locator('#jp-main-dock-panel').waitFor();
     const url = new URL(page.url());
     return commands.notebook({ url: url.origin, code });
   },
