@@ -21,7 +21,8 @@ pub const BEHAVIOUR: Behaviour = Behaviour {
 pub fn agent(case: &Case) -> (Running, String) {
     let socket = case.local("agent");
     let agent = Running::start(Command::new("ssh-agent").args(["-D", "-a", &socket]));
-    eventually("the agent listens", SOON, || std::path::Path::new(&socket).exists().then_some(()));
+    // Its socket has a name before anybody listens.
+    eventually("the agent listens", SOON, || std::os::unix::net::UnixStream::connect(&socket).ok());
     let key = case.place.cluster.path("ada.key");
     let added = Command::new("ssh-add").arg("-q").arg(key).env("SSH_AUTH_SOCK", &socket).output().unwrap();
     assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
