@@ -13,7 +13,7 @@ use super::sshd::{self, Sshd};
 use crate::common::{Cluster, Plan, Ran, SOON, docker, eventually};
 
 /// More than anything here takes on a busy machine.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(120);
 
 /// In every container of a place: an echo on this port and at this path.
 pub const ECHO_PORT: u16 = 7007;
