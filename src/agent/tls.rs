@@ -1,10 +1,10 @@
 //! The agent's port of transport `tls`: strangers are shown the door before anything is read of what they say.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,8 @@ use super::serve::{self, Agent};
 
 /// A gateway is through in milliseconds.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
-/// Callers at once that have not shown the gateway's key yet.
+/// Callers at once that have not shown the gateway's key yet. One more, and the oldest of them goes: a gateway is through
+/// before so many others have come, and who only waits is older than it.
 const MAX_STRANGERS: usize = 256;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -48,17 +49,14 @@ impl Port {
 
     /// Accepts for ever.
     pub(super) fn accept(&self, agent: &Arc<Agent>) -> ! {
-        let strangers = Arc::new(AtomicUsize::new(0));
+        let strangers = Arc::<Strangers>::default();
         loop {
             let Ok((socket, _)) = self.listener.accept() else {
                 thread::sleep(ACCEPT_PAUSE);
                 continue;
             };
-            if strangers.load(Ordering::Relaxed) >= MAX_STRANGERS {
-                continue;
-            }
-            strangers.fetch_add(1, Ordering::Relaxed);
-            let (agent, config, counted) = (agent.clone(), self.config.clone(), Stranger(strangers.clone()));
+            let Ok(counted) = Stranger::enter(&strangers, &socket) else { continue };
+            let (agent, config) = (agent.clone(), self.config.clone());
             let talk = move || {
                 if let Ok((tls, socket)) = shake_hands(config, socket) {
                     drop(counted);
@@ -71,12 +69,48 @@ impl Port {
     }
 }
 
-/// Counted until dropped.
-struct Stranger(Arc<AtomicUsize>);
+/// Who is here and has not shown a key yet, in the order in which they came.
+#[derive(Default)]
+struct Strangers(Mutex<Crowd>);
+
+#[derive(Default)]
+struct Crowd {
+    next: u64,
+    sockets: BTreeMap<u64, TcpStream>,
+}
+
+impl Strangers {
+    fn crowd(&self) -> MutexGuard<'_, Crowd> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One of them, until dropped.
+struct Stranger {
+    strangers: Arc<Strangers>,
+    number: u64,
+}
+
+impl Stranger {
+    fn enter(strangers: &Arc<Strangers>, socket: &TcpStream) -> io::Result<Self> {
+        let socket = socket.try_clone()?;
+        let mut crowd = strangers.crowd();
+        if crowd.sockets.len() >= MAX_STRANGERS
+            && let Some((_, oldest)) = crowd.sockets.pop_first()
+        {
+            // Its thread reads the end, and goes.
+            let _ = oldest.shutdown(Shutdown::Both);
+        }
+        let number = crowd.next;
+        crowd.next += 1;
+        crowd.sockets.insert(number, socket);
+        Ok(Self { strangers: strangers.clone(), number })
+    }
+}
 
 impl Drop for Stranger {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.strangers.crowd().sockets.remove(&self.number);
     }
 }
 
@@ -119,5 +153,36 @@ fn relay(agent: &Arc<Agent>, tls: ServerConnection, socket: TcpStream) {
     serve::begin(agent, inner);
     if let Ok(relay) = Relay::new(tls, socket, outer) {
         relay.run();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    #[test]
+    fn who_only_waits_goes_for_who_comes() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let strangers = Arc::<Strangers>::default();
+        let come = || {
+            let outside = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (inside, _) = listener.accept().unwrap();
+            let stranger = Stranger::enter(&strangers, &inside).unwrap();
+            (outside, inside, stranger)
+        };
+        let mut first = come();
+        let mut others: Vec<_> = (1..MAX_STRANGERS).map(|_| come()).collect();
+        assert_eq!(strangers.crowd().sockets.len(), MAX_STRANGERS);
+        // Who is through makes room: nobody has to go.
+        drop(others.pop());
+        others.push(come());
+        first.1.set_nonblocking(true).unwrap();
+        assert_eq!(first.1.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        others.push(come());
+        assert_eq!(first.1.read(&mut [0]).unwrap(), 0, "shut");
+        assert_eq!(strangers.crowd().sockets.len(), MAX_STRANGERS);
+        drop((first, others));
+        assert!(strangers.crowd().sockets.is_empty());
     }
 }

@@ -56,10 +56,25 @@ pub enum Event {
     },
     /// A session channel has asked for its program.
     #[serde(rename = "channel")]
-    Channel { user: UserName, source: SocketAddr, kind: &'static str },
+    Channel {
+        user: UserName,
+        source: SocketAddr,
+        kind: &'static str,
+        /// So many of this connection's before it were not written.
+        #[serde(skip_serializing_if = "is_zero")]
+        unwritten: u64,
+    },
     /// A connection into the container, a listener in it, or something of the client's own that is lent to it.
     #[serde(rename = "forward")]
-    Forward { user: UserName, source: SocketAddr, kind: &'static str, target: String },
+    Forward {
+        user: UserName,
+        source: SocketAddr,
+        kind: &'static str,
+        target: String,
+        /// As above.
+        #[serde(skip_serializing_if = "is_zero")]
+        unwritten: u64,
+    },
     /// A user changed something of their own: a key, the password, the second factor, the charter.
     #[serde(rename = "account")]
     Account { user: UserName, act: &'static str, target: String },
@@ -75,6 +90,11 @@ pub enum Event {
     /// The gateway has started, or stopped.
     #[serde(rename = "gateway")]
     Gateway { act: &'static str },
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What came of it.

@@ -104,6 +104,17 @@ pub enum Waits {
     },
 }
 
+impl Waits {
+    /// Who.
+    #[must_use]
+    pub fn user(&self) -> &UserName {
+        match self {
+            Self::Joins { who, .. } => who.user(),
+            Self::Leaves { user } => user,
+        }
+    }
+}
+
 /// What came of a start or an end that another gateway had under way.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

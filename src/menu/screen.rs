@@ -10,8 +10,9 @@ use super::palette::Palette;
 use super::sheet::Spots;
 use super::view::view;
 
-/// The largest picture: a client names its size, and must not choose our memory.
-const MOST: Size = Size::new(500, 200);
+/// The largest picture, in the corner of what is larger: a client names its size, and must not choose our memory. Two
+/// pictures of it are kept, of some 40 bytes a cell.
+const MOST: Size = Size::new(240, 100);
 
 /// Alternate screen, no wrapping at the edge (where terminal and menu may disagree on a width), no
 /// cursor, and pastes marked as such, so that they do not count as keys.

@@ -44,6 +44,8 @@ pub enum Refusal {
     NotQueued,
     /// Nobody more can wait.
     QueueFull,
+    /// So much of theirs is under way already.
+    TooMuchAtOnce,
     /// No such machine.
     UnknownMachine(String),
     /// The machine has no such slot.

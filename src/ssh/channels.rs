@@ -15,9 +15,9 @@ use crate::agent::protocol::{Control, Pty, WindowSize};
 
 /// sshd has no limit for forwards; this one only bounds what one connection can make us hold.
 const MAX_CHANNELS: usize = 4096;
-/// Variables of one session, and the length of each: enough for people, nothing for a flood.
+/// Variables of one session, and what they take in all: enough for people, nothing for a flood.
 const MAX_ENV: usize = 64;
-const MAX_ENV_BYTES: usize = 4096;
+const MAX_ENV_BYTES: usize = 8192;
 
 /// A session channel that has not asked for its program yet.
 pub(super) struct Waiting {
@@ -151,11 +151,13 @@ impl Channels {
 
     /// Notes a variable. False when it is not taken.
     pub(super) fn set_env(&self, id: ChannelId, name: &str, value: &str) -> bool {
-        if !is_accepted(name) || value.len() > MAX_ENV_BYTES || value.contains('\0') {
+        if !is_accepted(name) || value.contains('\0') {
             return false;
         }
         self.note(id, |waiting| {
-            let has_room = waiting.env.len() < MAX_ENV;
+            let taken: usize = waiting.env.iter().map(|(name, value)| name.len() + value.len()).sum();
+            let fits = taken + name.len() + value.len() <= MAX_ENV_BYTES;
+            let has_room = fits && waiting.env.len() < MAX_ENV;
             if has_room {
                 waiting.env.push((name.to_owned(), value.to_owned()));
             }

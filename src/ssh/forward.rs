@@ -24,6 +24,16 @@ pub(super) enum Dial {
     Unix { path: String },
 }
 
+/// No name and no path that leads anywhere is longer (RFC 1035, unix(7)).
+const MAX_NAME: usize = 255;
+
+impl Dial {
+    pub(super) fn is_sane(&self) -> bool {
+        let (Self::Tcp { host: name, .. } | Self::Unix { path: name }) = self;
+        name.len() <= MAX_NAME
+    }
+}
+
 impl std::fmt::Display for Dial {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -11,12 +11,17 @@ pub struct Login {
     pub target: Result<Target, String>,
 }
 
+/// Longer words are no target, and only these are told.
+const WORD_CHARS: usize = 64;
+
 impl Login {
     /// Reads it; a listener bound to a machine means that machine where no target is named.
     #[must_use]
     pub fn read(name: &str, listener: Option<&MachineName>) -> Self {
         let (user, target) = match name.split_once('+') {
-            Some((user, target)) => (user, target.parse().map_err(|_| target.to_owned())),
+            Some((user, target)) => {
+                (user, target.parse().map_err(|_| target.chars().take(WORD_CHARS).collect()))
+            }
             None => (name, Ok(listener.cloned().map_or(Target::Any, Target::Machine))),
         };
         Self { user: user.to_owned(), target }
@@ -90,6 +95,7 @@ mod tests {
         assert_eq!(read("ada+gpu1/2").target, Ok("gpu1/2".parse().unwrap()));
         assert_eq!(read("ada+").target, Err(String::new()));
         assert_eq!(read("ada+GPU 1").target, Err("GPU 1".into()));
+        assert_eq!(read(&format!("ada+{}", "\u{1b}".repeat(1 << 18))).target, Err("\u{1b}".repeat(64)));
         let gpu1: MachineName = "gpu1".parse().unwrap();
         assert_eq!(Login::read("ada", Some(&gpu1)).target, Ok(Target::Machine(gpu1.clone())));
         assert_eq!(Login::read("ada+gpu2", Some(&gpu1)).target, Ok("gpu2".parse().unwrap()));

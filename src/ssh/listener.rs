@@ -14,22 +14,24 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::algorithms::{KEEPALIVES, Offer};
-use super::complaint::Complaint;
 use super::connection::{Connection, Peer};
 use super::holders::Holders;
 use super::host_keys::{HostKeyError, load_for_server};
-use super::seats::{Seat, Seats, Source};
 use super::tcp::ClientStream;
 use crate::audit::Audit;
 use crate::auth::Authenticator;
+use crate::complaint::Complaint;
 use crate::config::{Config, Listen};
 use crate::frontdoor::FrontDoor;
 use crate::handover::{self, Inheritance, Place};
 use crate::reservation::{MachineName, UserName};
+use crate::seats::{Seat, Seats, Source};
 use crate::workspace::Workspaces;
 
 /// Connections that wait to be accepted while a burst is served.
 const BACKLOG: u32 = 4096;
+/// Menus of one user, of up to two megabytes each.
+const MAX_MENUS: usize = 64;
 /// After an accept that failed (no descriptors left), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -57,7 +59,10 @@ pub(super) struct Gateway {
     pub(super) auth: Authenticator,
     pub(super) door: FrontDoor,
     pub(super) audit: Audit,
+    /// Connections of each user.
     pub(super) seats: Arc<Seats<UserName>>,
+    /// Screens that are drawn for each user: menus, charters.
+    pub(super) menus: Arc<Seats<UserName>>,
     pub(super) holders: Arc<Holders>,
     pub(super) tasks: TaskTracker,
 }
@@ -107,10 +112,11 @@ impl Listeners {
             crowded: Complaint::default(),
         });
         let seats = Seats::new(config.ssh.max_per_user);
+        let menus = Seats::new(MAX_MENUS);
         let (workspaces, auth, audit) = (door.workspaces.clone(), door.auth.clone(), door.audit.clone());
         let tasks = TaskTracker::new();
         let holders = Arc::default();
-        let gateway = Gateway { offer, config, workspaces, auth, door, audit, seats, holders, tasks };
+        let gateway = Gateway { offer, config, workspaces, auth, door, audit, seats, menus, holders, tasks };
         Ok(Self {
             bound,
             gateway: Arc::new(gateway),

@@ -50,6 +50,8 @@ struct Menu<'a> {
     facts: Option<BoxFuture<'a, Facts>>,
     facts_due: Instant,
     news_due: Instant,
+    /// The last tick: whatever else happens, time is shown to go on.
+    ticked: Instant,
     /// The last key.
     typed: Instant,
     /// Something has happened since the last picture.
@@ -136,6 +138,7 @@ impl<'a> Menu<'a> {
             facts: None,
             facts_due: Instant::now(),
             news_due: Instant::now(),
+            ticked: Instant::now(),
             typed: Instant::now(),
             happened: true,
             size: pty.size,
@@ -156,7 +159,7 @@ impl<'a> Menu<'a> {
                 self.session.outgoing.stdout(drawn).await?;
             }
             self.ask_for_facts();
-            let (pace, news_due) = (self.pace(), self.news_due);
+            let (tick_due, news_due) = (self.ticked + self.pace(), self.news_due);
             let heard = tokio::select! {
                 chunk = self.session.inbox.next() => match chunk {
                     Some(bytes) => {
@@ -175,7 +178,7 @@ impl<'a> Menu<'a> {
                 control = self.session.inbox.next_control() => Heard::Resized(control),
                 () = async { sleep_until(news_due).await; let _ = changes.changed().await; } => Heard::News,
                 Ok(()) = used.changed() => Heard::Used,
-                () = sleep(pace) => Heard::Tick,
+                () = sleep_until(tick_due) => Heard::Tick,
                 () = stopping.cancelled() => Heard::Stopping,
                 Some(events) = self.errands.next() => Heard::Events(events),
                 facts = asked(&mut self.facts) => Heard::Facts(facts),
@@ -208,6 +211,7 @@ impl<'a> Menu<'a> {
             }
             Heard::Used => self.look_at_use(),
             Heard::Tick => {
+                self.ticked = Instant::now();
                 self.act(Event::Clock(Timestamp::now()));
                 self.refresh();
                 self.look_at_use();

@@ -62,7 +62,7 @@ impl Remote {
             self.listen(container, Listen::AgentSocket, Kind::Agent, self.over.child_token()).await;
         let path = noted("agent forwarding", listened)?;
         *lent = Some((container.clone(), path.clone()));
-        self.visit.note_forward(LENT, "ssh-agent".into());
+        self.visit.note_forward(LENT, "ssh-agent");
         Some(path)
     }
 
@@ -76,7 +76,7 @@ impl Remote {
         let kind = Kind::X11 { once: x11.once };
         let wanted = Listen::X11 { protocol: x11.protocol, cookie: x11.cookie, screen: x11.screen };
         let display = noted("X11 forwarding", self.listen(container, wanted, kind, session).await)?;
-        self.visit.note_forward(LENT, "display".into());
+        self.visit.note_forward(LENT, "display");
         Some(display)
     }
 

@@ -11,15 +11,17 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::complaint::Complaint;
 use super::remote::{Kind, Remote};
 use super::visit::in_words;
 use crate::agent::protocol::Listen;
 use crate::bridge::{self, AgentAddress, Listener};
+use crate::complaint::Complaint;
 use crate::error_chain::in_full;
 use crate::text::{Lang, printable};
 use crate::wire::Fields;
 
+/// No address and no path that can be listened on has a longer name (RFC 1035, unix(7)).
+const MAX_NAME: usize = 255;
 /// Listeners of one connection.
 const MAX_FORWARDS: usize = 64;
 /// `ssh -R` asks for its forwards before it asks for its session. Without a reservation this is how long a
@@ -54,13 +56,13 @@ impl Spot {
     pub(super) fn tcp(payload: &Bytes) -> Option<Self> {
         let mut fields = Fields::new(payload);
         let (address, port) = (fields.text()?, u16::try_from(fields.number()?).ok()?);
-        fields.is_over().then_some(Self::Tcp { address, port })
+        (fields.is_over() && address.len() <= MAX_NAME).then_some(Self::Tcp { address, port })
     }
 
     pub(super) fn unix(payload: &Bytes) -> Option<Self> {
         let mut fields = Fields::new(payload);
         let path = fields.text()?;
-        fields.is_over().then_some(Self::Unix { path })
+        (fields.is_over() && path.len() <= MAX_NAME).then_some(Self::Unix { path })
     }
 
     fn listen(&self) -> Listen {

@@ -16,7 +16,8 @@ use crate::agent::protocol::{Program, Pty, Spawn};
 use crate::bridge::{self, AgentAddress, BridgeError, Exit};
 use crate::error_chain::in_full;
 use crate::frontdoor::{self, AdminCommand, Caller, Command, QueueCommand, Wants, admin};
-use crate::reservation::{Cause, Refusal, Target};
+use crate::reservation::{Cause, Refusal, Target, UserName};
+use crate::seats::Seat;
 use crate::text::admin::Admin;
 use crate::text::session::{AgentTrouble, Line};
 use crate::text::{Lang, Say, printable};
@@ -127,8 +128,11 @@ impl Session {
     /// Who has a terminal and has not accepted the charter is shown it first.
     async fn may_enter(&self, plain: bool) -> bool {
         let Some(pty) = &self.pty else { return true };
-        let accepted = self.visit().gateway.door.charter.is_accepted(self.visit().guest.identity.user());
-        accepted || charter_session::ask(self, pty, plain).await
+        if self.visit().gateway.door.charter.is_accepted(self.visit().guest.identity.user()) {
+            return true;
+        }
+        let Some(_seat) = self.menu_seat().await else { return false };
+        charter_session::ask(self, pty, plain).await
     }
 
     async fn answer(&self, words: &[String]) {
@@ -188,9 +192,21 @@ impl Session {
         if self.pty.is_some() { text.replace('\n', "\r\n") } else { text }
     }
 
+    /// A screen that we draw for the user takes one of their seats; without one they are told.
+    async fn menu_seat(&self) -> Option<Seat<UserName>> {
+        let visit = self.visit();
+        let seat = visit.gateway.menus.take(visit.guest.identity.user().clone());
+        if seat.is_none() {
+            self.outgoing.refuse(&Line::TooManyMenus.say(self.lang)).await;
+        }
+        seat
+    }
+
     async fn menu(&mut self, notice: Option<Refusal>, plain: bool) {
         let Some(pty) = self.pty.clone() else { return };
+        let Some(seat) = self.menu_seat().await else { return };
         let choice = menu_session::choose(self, &pty, notice, plain).await;
+        drop(seat);
         self.lang = choice.lang;
         match choice.container {
             // The terminal may have been resized while the menu was on it.
@@ -296,13 +312,18 @@ impl Session {
 
     pub(super) async fn refuse(&self, refusal: &Refusal) {
         let words = in_words(refusal, self.lang);
-        tracing::info!(user = %self.visit().guest.identity.user(), ?refusal, "refused");
+        if let Some(unsaid) = self.visit().log() {
+            tracing::info!(user = %self.visit().guest.identity.user(), ?refusal, unsaid, "refused");
+        }
         self.outgoing.refuse(&words).await;
     }
 
     async fn refuse_by_agent(&self, container: &Container, error: &BridgeError) {
         let slot = &container.reservation.slot;
-        tracing::warn!(%slot, user = %self.visit().guest.identity.user(), "agent: {}", in_full(error));
+        if let Some(unsaid) = self.visit().log() {
+            let user = self.visit().guest.identity.user();
+            tracing::warn!(%slot, %user, unsaid, "agent: {}", in_full(error));
+        }
         let trouble = match error {
             BridgeError::Unreachable(_) | BridgeError::Timeout => AgentTrouble::Silent,
             BridgeError::Protocol(_) => AgentTrouble::Odd,

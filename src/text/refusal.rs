@@ -135,6 +135,10 @@ impl Say for Refused<'_> {
                 "You have not accepted the charter yet. Log in with a terminal (ssh -t) and read it there, or: ssh HOST clusteria charter, then ssh HOST clusteria accept".into(),
                 "Vous n'avez pas encore accepté la charte. Connectez-vous avec un terminal (ssh -t) pour la lire, ou : ssh HÔTE clusteria charter, puis ssh HÔTE clusteria accept".into(),
             ),
+            Refusal::TooMuchAtOnce => lang.pick(
+                "That is already being done for you. Try again in a few seconds".into(),
+                "Cela est déjà en cours pour vous. Réessayez dans quelques secondes".into(),
+            ),
             Refusal::ShuttingDown => lang.pick(
                 "The gateway is restarting. Try again in a few seconds; what runs goes on".into(),
                 "La passerelle redémarre. Réessayez dans quelques secondes ; ce qui tourne continue".into(),

@@ -50,6 +50,8 @@ pub enum Line<'a> {
     NeedsTerminal,
     /// Too many connections of one user.
     TooManyConnections,
+    /// Too many menus of one user.
+    TooManyMenus,
     /// To somebody who has typed a password and has no key.
     KeyTip,
 }
@@ -85,6 +87,10 @@ impl Say for Line<'_> {
             Self::KeyTip => lang.pick(
                 "To log in without a password, once: cat ~/.ssh/id_ed25519.pub | ssh HOST clusteria key add".into(),
                 "Pour vous connecter sans mot de passe, une fois : cat ~/.ssh/id_ed25519.pub | ssh HÔTE clusteria key add".into(),
+            ),
+            Self::TooManyMenus => lang.pick(
+                "You have too many menus open: close some and try again".into(),
+                "Vous avez trop de menus ouverts : fermez-en et réessayez".into(),
             ),
             Self::TooManyConnections => lang.pick(
                 "You have too many connections open: close some and try again".into(),

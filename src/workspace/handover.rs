@@ -173,6 +173,10 @@ impl Inner {
     pub(super) fn reserve_there(self: &Arc<Self>, who: Identity, target: Target, cause: Cause) -> Lease {
         let (tell, start) = watch::channel(Start::Working(None));
         let inner = self.clone();
+        let Some(question) = self.questions.take(who.user().clone()) else {
+            tell.send_replace(Start::Failed(Refusal::TooMuchAtOnce));
+            return Lease::elsewhere(start);
+        };
         // Not among the tasks that a handover waits for.
         self.kept.spawn(async move {
             let outcome = match inner.roles.heir().await {
@@ -180,6 +184,7 @@ impl Inner {
                 // It is ours after all; asking again is easy.
                 None => Err(Refusal::ShuttingDown),
             };
+            drop(question);
             tell.send_replace(match outcome {
                 Ok((reservation, password)) => {
                     Start::Granted(Container { password, ..inner.container(reservation) })
@@ -191,13 +196,16 @@ impl Inner {
     }
 
     /// Somebody joins or leaves the queue, which is the owner's: told there, in the background. The next picture shows it.
-    pub(super) fn queue_there(self: &Arc<Self>, waits: Waits) {
+    pub(super) fn queue_there(self: &Arc<Self>, waits: Waits) -> Result<(), Refusal> {
         let inner = self.clone();
+        let question = self.questions.take(waits.user().clone()).ok_or(Refusal::TooMuchAtOnce)?;
         self.kept.spawn(async move {
+            let _question = question;
             if let Some(heir) = inner.roles.heir().await {
                 heir.queue(waits).await;
             }
         });
+        Ok(())
     }
 
     /// The lease of a start that another process carries out: its state in the book tells.
@@ -232,7 +240,14 @@ impl Inner {
     /// The user gives up what the owner has: told there, in the background.
     pub(super) fn end_there(self: &Arc<Self>, id: &ReservationId, reason: EndReason) {
         let (inner, id) = (self.clone(), id.clone());
+        let user = self.desk.read(|book| book.get(&id).map(|held| held.user.clone()));
+        let question = user.and_then(|user| self.questions.take(user));
+        // Somebody who asks for it again and again has asked; what others decide is always told.
+        if question.is_none() && reason == EndReason::Released {
+            return;
+        }
         self.kept.spawn(async move {
+            let _question = question;
             match inner.roles.heir().await {
                 Some(heir) => heir.end(&id, reason).await,
                 None => drop(inner.end(&id, reason)),

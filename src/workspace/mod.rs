@@ -23,6 +23,7 @@ use crate::reservation::{
     Book, Cause, Claim, Claimed, Desk, EndReason, Ended, MachineName, MachinePlan, Refusal, Reservation,
     ReservationId, SlotId, SlotPlan, State, Target, Times, UserName,
 };
+use crate::seats::Seats;
 use crate::store::{Ledger, StoreError};
 
 mod admin;
@@ -46,6 +47,9 @@ use role::{Flag, Role, Roles};
 
 use agents::AgentKeys;
 pub use lease::{Container, Lease, Start};
+
+/// Somebody at a keyboard has one or two under way.
+const MOST_QUESTIONS: usize = 8;
 
 /// All workspaces of the cluster.
 #[derive(Clone)]
@@ -73,6 +77,8 @@ struct Inner {
     /// How the clocks stood to each other when the ledger's deadlines were right.
     saved_offset: Mutex<Option<SignedDuration>>,
     usage: usage::Board,
+    /// What each user has asked the owner for, where this is not the owner, and is not answered yet.
+    questions: Arc<Seats<UserName>>,
     /// Starts that another gateway's process carries out, and which.
     elsewhere: Mutex<HashMap<ReservationId, u32>>,
     /// Watchers, ends and all else that the next gateway can begin anew.
@@ -132,6 +138,7 @@ impl Workspaces {
             starts: Mutex::default(),
             unsaved: Mutex::default(),
             usage: usage::Board::default(),
+            questions: Seats::new(MOST_QUESTIONS),
             elsewhere: Mutex::default(),
             saved_queue: Mutex::default(),
             saved_offset: Mutex::default(),

@@ -22,7 +22,7 @@ use crate::engine::labels::container_name;
 use crate::engine::{AgentPlace, ContainerSpec, Engine, EngineError, Labels, Progress, Stage};
 use crate::error_chain::in_full;
 use crate::handover::Fate;
-use crate::reservation::{EndReason, Refusal, Reservation, ReservationId};
+use crate::reservation::{Book, EndReason, Refusal, Reservation, ReservationId};
 
 /// From a started container to an answering agent.
 const AGENT_LIMIT: Duration = Duration::from_secs(20);
@@ -74,13 +74,23 @@ impl Opening {
     /// A wall clock that was set meanwhile has moved the deadline in the book: what the container is told must be of one
     /// look at both.
     fn look_at_the_clock(&mut self, inner: &Inner) {
-        inner.desk.change(|book| {
-            let (now, _) = clock::look(book);
+        let mut take = |book: &Book, now| {
             if let Some(held) = book.get(&self.reservation.id) {
                 self.reservation.deadline = held.deadline;
             }
             self.left = self.reservation.left(now);
-        });
+        };
+        let mut look = || {
+            inner.desk.change_if(|book| {
+                let (now, was_set) = clock::look(book);
+                take(book, now);
+                was_set
+            })
+        };
+        // A book that another owns has the deadlines that its owner has told.
+        if inner.roles.as_owner(&mut look).is_err() {
+            inner.desk.read(|book| take(book, clock::wall()));
+        }
     }
 }
 

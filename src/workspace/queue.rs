@@ -26,8 +26,7 @@ impl Workspaces {
             })
         });
         joined.unwrap_or_else(|_| {
-            inner.queue_there(Waits::Joins { who: Box::new(who.clone()), target: target.clone() });
-            Ok(())
+            inner.queue_there(Waits::Joins { who: Box::new(who.clone()), target: target.clone() })
         })
     }
 
@@ -37,10 +36,8 @@ impl Workspaces {
     /// [`Refusal::NotQueued`]
     pub fn leave_queue(&self, user: &UserName) -> Result<(), Refusal> {
         let leave = || self.inner.desk.change(|book| book.leave(user, clock::moment().wall));
-        self.inner.roles.as_owner(leave).unwrap_or_else(|_| {
-            self.inner.queue_there(Waits::Leaves { user: user.clone() });
-            Ok(())
-        })
+        let there = || self.inner.queue_there(Waits::Leaves { user: user.clone() });
+        self.inner.roles.as_owner(leave).unwrap_or_else(|_| there())
     }
 
     /// Writes the queue down, so that it survives a restart. What cannot be written now is written later.

@@ -28,6 +28,8 @@ use crate::text::{Lang, Say};
 
 /// Longest TERM that is passed on.
 const MAX_TERM: usize = 64;
+/// Longest name of an X11 authentication protocol, and longest cookie.
+const MAX_X11: usize = 256;
 
 impl Handler for Connection {
     type Error = Error;
@@ -119,12 +121,8 @@ impl Handler for Connection {
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Error> {
         self.authenticated.cancel();
         let Some(guest) = &self.guest else { return Err(Error::Inconsistent) };
-        let visit = Visit {
-            gateway: self.gateway.clone(),
-            guest: guest.clone(),
-            channels: self.channels.clone(),
-            handle: session.handle(),
-        };
+        let (gateway, channels) = (self.gateway.clone(), self.channels.clone());
+        let visit = Visit::new(gateway, guest.clone(), channels, session.handle());
         self.remote = Some(Arc::new(Remote::new(Arc::new(visit))));
         self.seat = self.gateway.seats.take(guest.identity.user().clone());
         if self.seat.is_none() {
@@ -235,7 +233,7 @@ impl Handler for Connection {
         if kind.starts_with("cancel-") {
             self.gateway.tasks.spawn(forwards.cancel(spot, reply));
         } else {
-            remote.visit.note_forward("from the container", spot.to_string());
+            remote.visit.note_forward("from the container", &spot.to_string());
             self.gateway.tasks.spawn(forwards.begin(remote, spot, reply));
         }
         Ok(())
@@ -254,8 +252,10 @@ impl Handler for Connection {
         screen: u32,
         session: &mut Session,
     ) -> Result<(), Error> {
+        let is_sane = protocol.len() <= MAX_X11 && cookie.len() <= MAX_X11;
         let (protocol, cookie) = (protocol.to_owned(), cookie.to_owned());
-        let done = self.allows(|permissions| permissions.x11_forwarding)
+        let done = is_sane
+            && self.allows(|permissions| permissions.x11_forwarding)
             && self.channels.set_x11(channel, X11 { once, protocol, cookie, screen });
         answer(done, channel, session)
     }

@@ -15,6 +15,7 @@ mod handler;
 use crate::auth::permissions::Permissions;
 use crate::auth::{Identity, fido};
 use crate::reservation::{MachineName, UserName};
+use crate::seats::Seat;
 use crate::ssh::channels::Channels;
 use crate::ssh::forward::{Dial, Forward};
 use crate::ssh::host_key_proof::prove;
@@ -25,7 +26,6 @@ use crate::ssh::login::{Step, Talk};
 use crate::ssh::outgoing::Outgoing;
 use crate::ssh::remote::Remote;
 use crate::ssh::remote_forward::RemoteForwards;
-use crate::ssh::seats::Seat;
 use crate::ssh::session::{Asked, Session as ClientSession};
 use crate::text::Lang;
 
@@ -165,10 +165,11 @@ impl Connection {
 
     fn forward(&self, channel: Channel<Msg>, dial: Dial, reply: ChannelOpenHandle, session: &Session) {
         let Some(remote) = &self.remote else { return };
-        if self.channels.is_full() {
+        // Dropping the reply is a refusal.
+        if self.channels.is_full() || !dial.is_sane() {
             return;
         }
-        remote.visit.note_forward("to the container", dial.to_string());
+        remote.visit.note_forward("to the container", &dial.to_string());
         let inbox = self.channels.add_forward(channel.id());
         let (_, write) = channel.split();
         let visit = remote.visit.clone();

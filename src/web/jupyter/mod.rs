@@ -192,6 +192,7 @@ pub(super) async fn open(form: Posted) -> Result<axum::response::Response, axum:
         source: visitor.peer,
         kind: "page",
         target: "JupyterLab".to_owned(),
+        unwritten: 0,
     });
     Ok(onward(&visitor, &format!("{place}{OPEN_PATH}?from={}", visitor.host)))
 }

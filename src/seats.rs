@@ -7,24 +7,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// How many places each holder has taken.
 #[derive(Debug)]
-pub(super) struct Seats<K> {
+pub(crate) struct Seats<K> {
     limit: usize,
     taken: Mutex<HashMap<K, usize>>,
 }
 
 /// One place, taken for as long as this lives.
-pub(super) struct Seat<K: Eq + Hash> {
+pub(crate) struct Seat<K: Eq + Hash> {
     seats: Arc<Seats<K>>,
     holder: K,
 }
 
 impl<K: Eq + Hash + Clone> Seats<K> {
-    pub(super) fn new(limit: usize) -> Arc<Self> {
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { limit, taken: Mutex::default() })
     }
 
     /// `None` when the holder has all that it may have.
-    pub(super) fn take(self: &Arc<Self>, holder: K) -> Option<Seat<K>> {
+    pub(crate) fn take(self: &Arc<Self>, holder: K) -> Option<Seat<K>> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let count = taken.entry(holder.clone()).or_default();
         if *count >= self.limit {
@@ -49,7 +49,7 @@ impl<K: Eq + Hash> Drop for Seat<K> {
 
 /// Where a connection comes from, as far as it matters who holds places: an IPv6 host has a whole /64.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Source(IpAddr);
+pub(crate) struct Source(IpAddr);
 
 impl From<IpAddr> for Source {
     fn from(address: IpAddr) -> Self {
