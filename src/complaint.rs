@@ -81,6 +81,6 @@ mod tests {
         assert_eq!(said(now + every * 3 / 2), [7], "one and a half");
         assert_eq!(said(now + every * 2), [9], "what is left of a step is kept");
         assert_eq!(said(now + every * 1000), [9, 0, 0], "never more at once");
-        assert_eq!(said(now), [], "a clock that goes back");
+        assert!(said(now).is_empty(), "a clock that goes back");
     }
 }

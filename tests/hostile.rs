@@ -68,7 +68,10 @@ struct Siege {
 
 impl Siege {
     fn of(ssh: &'static str) -> Self {
-        let cluster = Cluster::start(Plan { ssh, ..Plan::default() });
+        Self::on(Cluster::start(Plan { ssh, ..Plan::default() }))
+    }
+
+    fn on(cluster: Cluster) -> Self {
         cluster.ssh("bob").run("clusteria reserve gpu1/2").success();
         let bystander = Bystander::of(&cluster, "bob");
         Self { cluster, bystander }
@@ -129,6 +132,21 @@ fn floods_of_requests_are_bounded() {
     for attack in ["ten_thousand_variables", "huge_terminal", "request_flood", "rekey_never_finished"] {
         siege.stands(attack, &[], MEMORY);
     }
+}
+
+#[test]
+fn floods_of_names_of_menus_and_of_records_are_bounded() {
+    let more = "[audit]\npath = \"audit.jsonl\"\n".into();
+    let mut siege = Siege::on(Cluster::start(Plan { more, ..Plan::default() }));
+    siege.stands("long_names", &[], MEMORY);
+    // 64 menus of two pictures of 24,000 cells.
+    siege.stands("menus_without_end", &[], (128 << 20) + MEMORY);
+    siege.stands("many_forwards", &[], MEMORY);
+    siege.stands("owed_answers", &[], MEMORY);
+    let audit = std::fs::read_to_string(siege.cluster.path("audit.jsonl")).unwrap();
+    let of_flood: Vec<_> = audit.lines().filter(|line| line.contains("from the container")).collect();
+    assert!((200..1000).contains(&of_flood.len()), "{} records", of_flood.len());
+    assert!(of_flood.iter().all(|line| line.len() < 1000), "{of_flood:?}");
 }
 
 #[test]

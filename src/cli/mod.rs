@@ -14,6 +14,7 @@ use crate::error_chain::in_full;
 mod admin;
 mod doctor;
 mod firewall;
+mod log;
 mod serve;
 mod user;
 

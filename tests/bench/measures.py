@@ -5,6 +5,7 @@ import os
 import pty
 import resource
 import select
+import shutil
 import signal
 import socket
 import statistics
@@ -149,6 +150,22 @@ def echo_beside_own_bulk(side):
             bulk.wait()
 
 
+def echo_beside_idle(side, count):
+    """Beside so many sessions of the same connection that say nothing."""
+    with Master(side) as master:
+        idle = [subprocess.Popen(master.ssh() + ["echo; exec cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(count)]
+        try:
+            if any(session.stdout.read(1) != b"\n" for session in idle):
+                raise Failed("a session did not come")
+            with Echo(master.ssh("-tt")) as terminal:
+                return terminal.median()
+        finally:
+            for session in idle:
+                session.kill()
+            for session in idle:
+                session.wait()
+
+
 def echo_beside(neighbour):
     """Beside another user's download through the same gateway (for `direct`: another user of the same sshd)."""
     def measure(side):
@@ -258,6 +275,19 @@ class Transfers:
                 raise Failed(f"{side.name}: sftp lost or changed files")
             return took
         return measure
+
+    def sftp_get_many(self, side):
+        """The same files back: what `sftp_many` has put there."""
+        target = f"{SCRATCH}/ct-bench-many"
+        shutil.rmtree(target, ignore_errors=True)
+        os.mkdir(target)
+        want = out(*side.ssh(), "cd /dev/shm/many && cat $(seq 0 1999) | sha256sum")
+        took = self.sftp(f"get -R /dev/shm/many {target}\n", side)
+        got = out("sh", "-c", f"cd {target}/many && cat $(seq 0 1999) | sha256sum")
+        shutil.rmtree(target)
+        if got != want:
+            raise Failed(f"{side.name}: sftp lost or changed files")
+        return took
 
 
 SERVER = """

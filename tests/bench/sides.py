@@ -40,11 +40,11 @@ class Side:
 
 
 class Sides:
-    """The gateway with its container, and the container with an sshd of its own."""
+    """The gateway with its container, and the container with an sshd of its own; a gateway whose agents are reached over tls."""
 
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix="ct-bench-")
-        self.gateway = None
+        self.gateways = []
         self.direct = None
 
     def start(self):
@@ -52,29 +52,33 @@ class Sides:
         target = json.loads(target)["target_directory"]
         self.binary = f"{target}/x86_64-unknown-linux-musl/release/clusteria"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{self.folder}/key"], check=True)
-        self.start_gateway()
+        self.gateway, self.ours, self.first_container_ms = self.start_gateway("ours", CLUSTER)
+        self.neighbour = Side("neighbour", self.folder, int(self.ours.base[4]), "bob")
+        subprocess.run(self.neighbour.ssh() + ["true"], check=True)
+        agent = f'agent = "tls"\naddress = "127.0.0.1"\nagent_port = {free_port()}\n'
+        _, self.tls, _ = self.start_gateway("tls", f"{CLUSTER}-tls", agent)
         self.start_direct()
 
-    def start_gateway(self):
+    def start_gateway(self, name, cluster, agent=""):
         port = free_port()
-        config = f"{self.folder}/clusteria.toml"
+        config = f"{self.folder}/{name}/clusteria.toml"
+        os.mkdir(f"{self.folder}/{name}")
         with open(config, "w") as f:
-            f.write(f'[cluster]\nname = "{CLUSTER}"\n[ssh]\nlisten = ["127.0.0.1:{port}"]\nmax_per_user = 6000\nmax_connections = 8000\nmax_startups = 8000\n'
+            f.write(f'[cluster]\nname = "{cluster}"\n[ssh]\nlisten = ["127.0.0.1:{port}"]\nmax_per_user = 6000\nmax_connections = 8000\nmax_startups = 8000\n'
                     f'[container]\nimage = "{IMAGE}"\nshm = "4GiB"\n[store]\npath = "l.db"\nruntime = "run"\n'
-                    f'[[machine]]\nname = "gpu1"\n[[machine.slot]]\n[[machine.slot]]\n')
+                    f'[[machine]]\nname = "gpu1"\n{agent}[[machine.slot]]\n[[machine.slot]]\n')
         people = [w for name in ("ada", "bob") for w in (["user", "add", name, "--no-password"],
                                                          ["user", "key", name, "add", f"{self.folder}/key.pub"])]
         for words in [["hostkey"], *people]:
             subprocess.run([self.binary, words[0], "-c", config, *words[1:]], check=True, capture_output=True)
-        log = open(f"{self.folder}/log", "w")
-        self.gateway = subprocess.Popen([self.binary, "serve", "-c", config], stderr=log)
-        self.ours = Side("ours", self.folder, port, "ada")
+        log = open(f"{self.folder}/log", "a")
+        gateway = subprocess.Popen([self.binary, "serve", "-c", config], stderr=log)
+        self.gateways.append((gateway, cluster))
+        side = Side(name, self.folder, port, "ada")
         self.wait_for_banner(port)
-        self.neighbour = Side("neighbour", self.folder, port, "bob")
         began = time.monotonic()
-        subprocess.run(self.ours.ssh() + ["true"], check=True)
-        self.first_container_ms = (time.monotonic() - began) * 1e3
-        subprocess.run(self.neighbour.ssh() + ["true"], check=True)
+        subprocess.run(side.ssh() + ["true"], check=True)
+        return gateway, side, (time.monotonic() - began) * 1e3
 
     def start_direct(self):
         """sshd inside a container of the same image, from the host's own OpenSSH package, as a user."""
@@ -114,14 +118,16 @@ class Sides:
         sys.exit(f"nothing answers on port {port}: see {self.folder}/log")
 
     def stop(self):
-        if self.gateway:
-            self.gateway.send_signal(signal.SIGTERM)
+        names = [self.direct] if self.direct else []
+        for gateway, cluster in self.gateways:
+            gateway.send_signal(signal.SIGTERM)
             try:
-                self.gateway.wait(30)
+                gateway.wait(30)
             except subprocess.TimeoutExpired:
-                self.gateway.kill()
-        names = out("docker", "ps", "-aq", "--filter", f"label=clusteria.cluster={CLUSTER}").split()
-        for name in names + ([self.direct] if self.direct else []):
+                gateway.kill()
+            names += out("docker", "ps", "-aq", "--filter", f"label=clusteria.cluster={cluster}").split()
+        for name in names:
             subprocess.run(["docker", "rm", "-f", "-v", name], capture_output=True)
-        subprocess.run(["docker", "network", "rm", f"clusteria-{CLUSTER}"], capture_output=True)
+        for _, cluster in self.gateways:
+            subprocess.run(["docker", "network", "rm", f"clusteria-{cluster}"], capture_output=True)
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -289,6 +289,65 @@ def request_flood(port, user, key):
     client.is_alive()
 
 
+def long_names(port, user, key):
+    """Names of 200 kB wherever a name is taken: held for channels that never start, or written down."""
+    client = login(port, user, key)
+    name = "A" * 200_000
+    for own in range(100):
+        channel = client.open_session(own=own)
+        for prefix in ("LC_", "LC_B"):
+            assert client.asks(channel, "env", prefix + name, "x") == FAILURE
+        assert client.asks(channel, "env", "LC_C", name) == FAILURE
+        assert client.asks(channel, "x11-req", False, name, name, 0) == FAILURE
+        assert client.asks(channel, "x11-req", False, "MIT-MAGIC-COOKIE-1", "00" * 16, 0) == SUCCESS
+    for _ in range(200):
+        client.send(80, "tcpip-forward", False, name, 0)
+        client.send(80, "streamlocal-forward@openssh.com", False, "/" + name)
+        client.send(90, "direct-tcpip", 5000, WINDOW, 32768, name, 9, "127.0.0.1", 1)
+        client.expect(OPEN_FAILED)
+    client.is_alive()
+    # A target that is none, told on every channel.
+    client = login(port, user + "+" + "\x1b" * 200_000, key)
+    for own in range(200):
+        channel = client.open_session(own=own)
+        client.request(channel, "exec", "true")
+        while client.next(93, 94, 95)[0] != 97:
+            pass
+    client.is_alive()
+
+
+def many_forwards(port, user, key):
+    client = login(port, user, key)
+    for number in range(20_000):
+        client.send(80, "tcpip-forward", False, "localhost", 1 + number % 60000)
+    client.is_alive()
+
+
+def owed_answers(port, user, key):
+    """One that takes a second to be answered, and behind it more than anybody waits for."""
+    client = login(port, user, key)
+    client.send(80, "tcpip-forward", True, "localhost", 0)
+    try:
+        for _ in range(200_000):
+            client.send(80, "no-such@example.org", True)
+    except Gone:
+        return
+    client.is_cut_off()
+
+
+def menus_without_end(port, user, key):
+    """Screens of the largest terminal there is: what is drawn of them is ours to bound."""
+    client = login(port, user, key)
+    for own in range(300):
+        channel = client.open_session(own=own)
+        assert client.asks(channel, "pty-req", "xterm", 2**16 - 1, 2**16 - 1, 0, 0, b"\0") == SUCCESS
+        assert client.asks(channel, "exec", "clusteria menu") == SUCCESS
+    closed = 0
+    while closed < 236:
+        closed += client.next(93, 94, 95, 96, 98)[0] == 97
+    client.is_alive()
+
+
 def rekey_never_finished(port, user, key):
     client = login(port, user, key)
     channel = client.open_session()
