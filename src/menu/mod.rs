@@ -60,7 +60,7 @@ pub use keys::{Key, KeyDecoder};
 pub use mine::Facts;
 pub use model::{Action, Event, Model};
 pub use palette::Palette;
-pub use picture::{Board, Picture};
+pub use picture::{Picture, Pictures};
 pub use screen::Screen;
 pub use update::update;
 pub use uses::Uses;
