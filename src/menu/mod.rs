@@ -56,7 +56,7 @@ mod tests;
 pub use charter::{CharterPage, Turn};
 pub use face::Face;
 pub use gauges::Gauge;
-pub use keys::{Key, KeyDecoder};
+pub use keys::{ESCAPE_PAUSE, Key, KeyDecoder};
 pub use mine::Facts;
 pub use model::{Action, Event, Model};
 pub use palette::Palette;
