@@ -24,11 +24,17 @@
 //! Over transport `tls` nothing of this changes, but that the bytes of the descriptors follow on the same
 //! connection: [`crate::agent::lanes`].
 
-use std::io::{self, Read, Write};
+mod config;
+mod frames;
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use super::usage::report::Usage;
+
+pub use config::{
+    Account, AgentConfig, AgentTls, BIN_DIR, BINARY_NAME, CONFIG_NAME, FAILURE_NAME, GpuPlan, RUN_DIR,
+};
+pub use frames::{FrameError, body_length, decode, encode, read_frame, write_frame};
 
 /// The protocol's version; a new agent speaks to an older gateway's version or refuses by name.
 pub const VERSION: u8 = 1;
@@ -40,16 +46,6 @@ pub const MAX_REQUEST: usize = 1024 * 1024;
 pub const MAX_FRAME: usize = 256 * 1024;
 /// The agent's socket inside its directory.
 pub const SOCKET_NAME: &str = "agent.sock";
-/// The agent's configuration inside its directory.
-pub const CONFIG_NAME: &str = "agent.json";
-/// Where the agent leaves the reason when it cannot start, inside its directory.
-pub const FAILURE_NAME: &str = "failure";
-/// The directory in the container that holds socket and configuration (bind-mounted, 0700).
-pub const RUN_DIR: &str = "/.clusteria/run";
-/// The directory in the container that holds the agent's binary (a read-only volume).
-pub const BIN_DIR: &str = "/.clusteria/bin";
-/// The agent's file name in [`BIN_DIR`]; `clusteria` beside it is the same file by another name.
-pub const BINARY_NAME: &str = "clusteria-agent";
 /// Where the agent listens in its container over transport `tls`: above what the kernel gives to those who ask for any port.
 pub const TLS_PORT: u16 = 61022;
 /// The socket in the container on which `clusteria …` inside it reaches the agent (mode 0666).
@@ -379,166 +375,4 @@ pub enum Event {
     TakenOver,
     /// Nothing has happened in the container for the time that the site has set; said again while it is so.
     Idle,
-}
-
-/// The agent's configuration: one JSON file in [`RUN_DIR`], root only.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AgentConfig {
-    /// The reservation's id.
-    pub reservation: String,
-    /// `gpu1/2`.
-    pub slot: String,
-    /// Whose container this is.
-    pub account: Account,
-    /// Milliseconds from the agent's start to the deadline, counted on the boot-time clock.
-    pub lifetime_ms: u64,
-    /// Milliseconds before the deadline at which every terminal is warned.
-    pub warnings_ms: Vec<u64>,
-    /// Milliseconds from SIGTERM to SIGKILL at the deadline.
-    pub grace_ms: u64,
-    /// Start JupyterLab where the image has it.
-    #[serde(default)]
-    pub jupyter: bool,
-    /// What opens it, argon2id in PHC format: the reservation's password. Without it nobody gets in.
-    #[serde(default)]
-    pub password: Option<String>,
-    /// Shells on terminals that are kept while nobody is connected to them.
-    #[serde(default)]
-    pub keep_shells: usize,
-    /// For how many milliseconds at most; without it until the end.
-    #[serde(default)]
-    pub keep_shells_for_ms: Option<u64>,
-    /// Milliseconds without anything happening, after which [`Event::Idle`] is said; never without it.
-    #[serde(default)]
-    pub idle_ms: Option<u64>,
-    /// The slot's GPUs.
-    #[serde(default)]
-    pub gpus: GpuPlan,
-    /// The mounts that people write to.
-    #[serde(default)]
-    pub stores: Vec<String>,
-    /// Serve by TLS on a port, in the place of the socket: the gateway is on another machine.
-    #[serde(default)]
-    pub tls: Option<AgentTls>,
-}
-
-/// What a slot has of GPUs.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GpuPlan {
-    /// So many.
-    pub count: usize,
-    /// Another slot has some of them too.
-    pub shared: bool,
-    /// Bytes of their memory that should do.
-    pub budget: Option<u64>,
-}
-
-/// Transport `tls`, the agent's side: [`crate::agent::pins`] and [`crate::agent::lanes`].
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AgentTls {
-    /// Listened on in the container; published by the engine.
-    pub port: u16,
-    /// The seed of the agent's own key, for this reservation only.
-    pub seed: Vec<u8>,
-    /// The gateway's public key for this reservation.
-    pub gateway: Vec<u8>,
-}
-
-impl std::fmt::Debug for AgentTls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AgentTls").field("port", &self.port).finish_non_exhaustive()
-    }
-}
-
-/// The user inside the container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Account {
-    /// Login name.
-    pub name: String,
-    /// User id, never 0.
-    pub uid: u32,
-    /// Group id, never 0.
-    pub gid: u32,
-    /// Home directory, made if missing.
-    pub home: String,
-    /// Login shell; where the image lacks it, `/bin/bash`, then `/bin/sh`.
-    pub shell: String,
-}
-
-/// Why a frame could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum FrameError {
-    /// The other side closed between two frames.
-    #[error("closed")]
-    Closed,
-    /// Longer than allowed.
-    #[error("frame of {0} bytes is too long")]
-    TooLong(usize),
-    /// Not what the protocol says.
-    #[error("malformed frame")]
-    Malformed(#[source] postcard::Error),
-    /// The connection failed.
-    #[error("connection failed")]
-    Io(#[from] io::Error),
-}
-
-/// Encodes a frame.
-///
-/// # Errors
-/// [`FrameError::TooLong`] above `limit`, [`FrameError::Malformed`] when postcard cannot encode it.
-pub fn encode<T: Serialize>(value: &T, limit: usize) -> Result<Vec<u8>, FrameError> {
-    let mut frame = postcard::to_extend(value, vec![0; 4]).map_err(FrameError::Malformed)?;
-    let body = frame.len().saturating_sub(4);
-    let length = u32::try_from(body).map_err(|_| FrameError::TooLong(body))?;
-    if body > limit {
-        return Err(FrameError::TooLong(body));
-    }
-    if let Some(head) = frame.first_chunk_mut::<4>() {
-        *head = length.to_be_bytes();
-    }
-    Ok(frame)
-}
-
-/// Checks a frame's length field before anything is allocated for it.
-///
-/// # Errors
-/// [`FrameError::TooLong`].
-pub fn body_length(head: [u8; 4], limit: usize) -> Result<usize, FrameError> {
-    let length = u32::from_be_bytes(head) as usize;
-    if length > limit {
-        return Err(FrameError::TooLong(length));
-    }
-    Ok(length)
-}
-
-/// Decodes a frame's body.
-///
-/// # Errors
-/// [`FrameError::Malformed`].
-pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, FrameError> {
-    postcard::from_bytes(body).map_err(FrameError::Malformed)
-}
-
-/// Reads one frame from a blocking connection.
-///
-/// # Errors
-/// Any [`FrameError`].
-pub fn read_frame<T: DeserializeOwned>(from: &mut impl Read, limit: usize) -> Result<T, FrameError> {
-    let mut head = [0; 4];
-    match from.read_exact(&mut head) {
-        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Err(FrameError::Closed),
-        other => other?,
-    }
-    let mut body = vec![0; body_length(head, limit)?];
-    from.read_exact(&mut body)?;
-    decode(&body)
-}
-
-/// Writes one frame to a blocking connection.
-///
-/// # Errors
-/// Any [`FrameError`].
-pub fn write_frame<T: Serialize>(to: &mut impl Write, value: &T, limit: usize) -> Result<(), FrameError> {
-    to.write_all(&encode(value, limit)?)?;
-    Ok(())
 }

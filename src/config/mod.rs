@@ -3,8 +3,10 @@
 //! [`Config::load`] walks the parsed TOML with its positions (`table`, `value`), one reader for each section
 //! (`sections`), and reports every problem at once ([`ConfigErrors`]).
 
+mod auth;
 mod errors;
 mod file;
+mod machine;
 mod sections;
 mod suggest;
 mod table;
@@ -13,15 +15,15 @@ mod tests;
 mod value;
 mod words;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use crate::reservation::MachineName;
 
-use crate::reservation::{MachineName, SlotId, UserName};
-
+pub use auth::{Auth, AuthMethod, Ldap, LdapEntry, Tailnet, Throttle, Totp, TotpRequired};
 pub use errors::{ConfigErrors, Position, Problem};
+pub use machine::{AgentTransport, EngineAddress, EngineTls, Machine, Slot, SshHost};
 
 /// A checked configuration: whatever holds one may rely on it.
 #[derive(Debug, Clone, PartialEq)]
@@ -163,126 +165,6 @@ pub struct Metrics {
     pub listen: Option<SocketAddr>,
 }
 
-/// `[auth]`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Auth {
-    /// The methods switched on; at least one.
-    pub methods: Vec<AuthMethod>,
-    /// Files with the keys that may sign users' certificates.
-    pub user_ca: Vec<PathBuf>,
-    /// `[auth.ldap]`: the university's directory.
-    pub ldap: Option<Ldap>,
-    /// `[auth.tailnet]`
-    pub tailnet: Tailnet,
-    /// `[auth.throttle]`
-    pub throttle: Throttle,
-    /// `[auth.totp]`
-    pub totp: Totp,
-}
-
-/// A way to prove who one is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum AuthMethod {
-    /// Keys in the ledger.
-    PublicKey,
-    /// Passwords, also asked by keyboard-interactive.
-    Password,
-    /// The tailnet's own identity of the peer.
-    Tailnet,
-}
-
-/// `[auth.ldap]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ldap {
-    /// `ldaps://` or, always with StartTLS, `ldap://`; tried in this order. At least one.
-    pub urls: Vec<String>,
-    /// Certificates that servers are checked against, where they are not the system's.
-    pub ca: Option<PathBuf>,
-    /// Limit of each step: connecting, binding, searching.
-    pub timeout: Duration,
-    /// How a name becomes an entry.
-    pub entry: LdapEntry,
-    /// The group (its DN) that opens the door; without it everybody in the directory may come in.
-    pub group: Option<String>,
-    /// The group (its DN) of administrators.
-    pub admin_group: Option<String>,
-    /// Whose members must have a second factor.
-    pub totp_group: Option<String>,
-    /// How long an entry that was found is believed without asking again.
-    pub cache: Duration,
-    /// The attribute with public keys; empty for none.
-    pub key_attribute: String,
-    /// The attribute with the user id; without it the ledger gives one.
-    pub uid_attribute: Option<String>,
-}
-
-/// How a user's entry is found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LdapEntry {
-    /// Bind as the user at once; `{user}` stands for the name.
-    BindAs {
-        /// `uid={user},ou=people,dc=example,dc=org`
-        dn: String,
-    },
-    /// Search first, then bind as what was found.
-    Search {
-        /// Below which DN.
-        base: String,
-        /// `(uid={user})`
-        filter: String,
-        /// Who searches, and the file with their password; nobody: anonymously.
-        service: Option<(String, PathBuf)>,
-    },
-}
-
-/// `[auth.tailnet]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tailnet {
-    /// tailscaled's socket.
-    pub socket: PathBuf,
-    /// How long one question may take.
-    pub timeout: Duration,
-    /// `ada@DOMAIN` is ada, for these domains only.
-    pub domains: Vec<String>,
-    /// Logins, or nodes (their names), and who they are here.
-    pub users: Vec<(String, UserName)>,
-    /// May somebody come in whom neither ledger nor directory knows?
-    pub new_users: bool,
-}
-
-/// `[auth.throttle]`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Throttle {
-    /// Wrong tries of one user from one address before a wait.
-    pub free: u32,
-    /// The first wait; each further wrong try doubles it.
-    pub first_delay: Duration,
-    /// The longest wait.
-    pub max_delay: Duration,
-    /// After so long without a try nothing is held against anybody.
-    pub forget: Duration,
-}
-
-/// `[auth.totp]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Totp {
-    /// Who must have a second factor; others may.
-    pub required: TotpRequired,
-    /// After which methods the code is asked.
-    pub after: Vec<AuthMethod>,
-}
-
-/// Who must have a second factor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TotpRequired {
-    /// Nobody: who has enrolled is asked.
-    Nobody,
-    /// Administrators.
-    Admins,
-    /// Everybody.
-    Everybody,
-}
-
 /// `[audit]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Audit {
@@ -401,100 +283,6 @@ pub enum MountSource {
         /// Export.
         path: String,
     },
-}
-
-/// `[[machine]]`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Machine {
-    /// Its name: letters, digits and hyphens.
-    pub name: MachineName,
-    /// What people call it, `2 × H100`.
-    pub label: Option<String>,
-    /// Where its engine answers.
-    pub engine: EngineAddress,
-    /// How the agents on it are reached.
-    pub agent: AgentTransport,
-    /// Its slots; at least one.
-    pub slots: Vec<Slot>,
-}
-
-/// Where an engine answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EngineAddress {
-    /// A Unix socket, `unix:///var/run/docker.sock`.
-    Unix(PathBuf),
-    /// `tcp://gpu2:2376`
-    Tcp {
-        /// Name or address.
-        host: String,
-        /// Port.
-        port: u16,
-        /// Mutual TLS; without it only on this host.
-        tls: Option<EngineTls>,
-    },
-    /// `ssh://docker@gpu2`: by the system's ssh.
-    Ssh(SshHost),
-}
-
-/// `[[machine]] tls`: the files for an engine at `tcp://`, PEM.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EngineTls {
-    /// Who certifies the engine.
-    pub ca: PathBuf,
-    /// Our certificate.
-    pub cert: PathBuf,
-    /// Its private key.
-    pub key: PathBuf,
-}
-
-/// Where ssh goes for an engine. Its parts cannot be taken for options.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SshHost {
-    /// As whom; by default what ssh's configuration says.
-    pub user: Option<String>,
-    /// A name, an address, or a `Host` of ssh's configuration.
-    pub host: String,
-    /// By default what ssh's configuration says.
-    pub port: Option<u16>,
-}
-
-/// How an agent is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AgentTransport {
-    /// A socket in a directory shared with the container: gateway and engine are on one host.
-    Unix,
-    /// TLS to a port of the machine's.
-    Tls {
-        /// The machine's address on the network that it shares with the gateway.
-        address: IpAddr,
-        /// The port of the first slot; each further slot has the next one.
-        first_port: u16,
-    },
-}
-
-impl AgentTransport {
-    /// Where a slot's agent is published, if it is.
-    #[must_use]
-    pub fn published(&self, slot: &SlotId) -> Option<SocketAddr> {
-        match self {
-            Self::Unix => None,
-            Self::Tls { address, first_port } => {
-                let port = first_port.checked_add(slot.number.checked_sub(1)?)?;
-                Some(SocketAddr::new(*address, port))
-            }
-        }
-    }
-}
-
-/// `[[machine.slot]]`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Slot {
-    /// Its place: machine and number from 1.
-    pub id: SlotId,
-    /// GPU indexes, UUIDs or CDI names.
-    pub gpus: Vec<String>,
-    /// Limits, the container's defaults filled in.
-    pub limits: Limits,
 }
 
 /// `[store]`

@@ -15,7 +15,7 @@ use crate::charter::Charter;
 use crate::connect::Places;
 use crate::handover::Asked;
 use crate::languages::Languages;
-use crate::menu::Board;
+use crate::menu::Pictures;
 use crate::reservation::view::{ClusterView, SlotState};
 use crate::reservation::{Cause, Refusal, Reservation, SlotId, Target, UserName};
 use crate::store::Ledger;
@@ -63,7 +63,7 @@ pub struct FrontDoor {
     /// Who has chosen which language.
     pub languages: Languages,
     /// Where all menus look.
-    pub board: Board,
+    pub board: Pictures,
     /// The gateway stops: who is at a menu must have their terminal back.
     pub stopping: CancellationToken,
     begun: own::Begun,
@@ -79,7 +79,8 @@ impl FrontDoor {
         audit: Audit,
         ledger: Ledger,
     ) -> Self {
-        let (languages, board, begun) = (Languages::open(&ledger), Board::default(), own::Begun::default());
+        let (languages, board, begun) =
+            (Languages::open(&ledger), Pictures::default(), own::Begun::default());
         Self {
             workspaces,
             auth,

@@ -4,6 +4,8 @@ use ratatui::Frame;
 use ratatui::text::Line;
 
 use super::keys::Key;
+use super::palette::{Palette, plain_text};
+use super::plain;
 use super::sheet::Sheet;
 use super::wrap::wrap;
 use crate::reservation::UserName;
@@ -60,6 +62,18 @@ impl CharterPage {
         Turn::Stay
     }
 
+    /// All of it as lines, for who wants no screen: nothing scrolls there.
+    #[must_use]
+    pub fn lines(&self, palette: Palette) -> Vec<u8> {
+        let heading = Menu::CharterHeading.say(self.lang);
+        let text = self.lines.iter().flat_map(|line| wrap(line, plain::COLUMNS));
+        let above = [self.title.clone(), String::new(), heading, String::new()];
+        let keys = [Menu::KeyAccept, Menu::KeyRefuse].map(|key| key.say(self.lang)).join(", ");
+        let all = above.into_iter().chain(text).chain([String::new(), keys]);
+        let said: String = all.flat_map(|line| [line, "\r\n".to_owned()]).collect();
+        plain_text(palette, &said).into_bytes()
+    }
+
     /// Draws it, in any size.
     pub fn view(&mut self, frame: &mut Frame) {
         let area = frame.area();
@@ -88,7 +102,7 @@ impl CharterPage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::menu::{Palette, Screen};
+    use crate::menu::Screen;
 
     fn page(lines: usize) -> CharterPage {
         let text: Vec<String> = (1..=lines).map(|n| format!("article {n}")).collect();
@@ -99,6 +113,23 @@ mod tests {
         let mut screen = Screen::new(40, 12, Palette::for_terminal("dumb", "C.UTF-8", true));
         screen.enter();
         String::from_utf8(screen.show(|frame| page.view(frame))).unwrap()
+    }
+
+    #[test]
+    fn in_lines_all_of_it_is_there_and_paragraphs_stay_apart() {
+        let text: Vec<String> = (1..=300).map(|n| format!("article {n}\n\nand é {n}")).collect();
+        let page = CharterPage::new("lab", &"ada".parse().unwrap(), &text.join("\n\n"), Lang::En);
+        let lines = |locale| {
+            let palette = Palette { escapes: false, ..Palette::for_terminal("xterm", locale, false) };
+            String::from_utf8(page.lines(palette)).unwrap()
+        };
+        let said = lines("C.UTF-8");
+        assert!(said.starts_with("lab · ada\r\n\r\nPlease read and accept"), "{said}");
+        assert!(said.contains("article 1\r\n\r\nand é 1\r\n\r\narticle 2\r\n"), "{said}");
+        assert!(said.ends_with("and é 300\r\n\r\na accept, q leave\r\n"), "{said}");
+        let ascii = lines("C");
+        assert!(ascii.is_ascii() && ascii.contains("and e 300\r\n"), "{ascii}");
+        assert!(!said.contains('\x1b'));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::figures::percent;
 use crate::agent::usage::report::{Amount, Gpu, Gpus, StoreState, Usage};
 use crate::text::mine::Mine;
-use crate::text::usage::{bytes, store_trouble, trouble, used_of};
+use crate::text::usage::{bytes, short_model, store_trouble, trouble, used_of};
 use crate::text::uses::Uses;
 use crate::text::{Lang, Say};
 
@@ -28,28 +28,32 @@ impl Gauge {
         Self { name, percent: limit.map(|total| percent(used, total)), words }
     }
 
-    fn words(name: &str, words: String) -> Self {
-        Self { name: name.to_owned(), percent: None, words }
+    fn words(name: String, words: String) -> Self {
+        Self { name, percent: None, words }
     }
 
     fn of_gpu(gpu: &Gpu, lang: Lang) -> Self {
-        let mut more: Vec<String> = gpu.busy_percent.iter().map(|busy| format!("{busy} %")).collect();
-        more.extend(gpu.celsius.map(|celsius| format!("{celsius} °C")));
-        let name = format!("GPU {} {}", gpu.index, gpu.name.trim_start_matches("NVIDIA "));
+        let busy = gpu.busy_percent.map(|percent| Uses::Percent { percent }.say(lang));
+        let celsius = gpu.celsius.map(|degrees| Uses::Celsius { degrees }.say(lang));
+        let more: Vec<String> = busy.into_iter().chain(celsius).collect();
+        let name = Uses::Gpu { index: gpu.index, name: short_model(&gpu.name) }.say(lang);
         match gpu.memory_used {
             Some(used) => Self::new(name, Amount { used, limit: gpu.memory_total }, &more, lang),
-            None => Self::words(&name, more.join(" · ")),
+            None => Self::words(name, more.join(" · ")),
         }
     }
 
     /// All that is known of a container: GPUs, memory, storage.
     #[must_use]
     pub fn all(usage: &Usage, lang: Lang) -> Vec<Self> {
+        let without = |words: Uses<'_>| Self::words(Uses::Gpus { count: 1 }.say(lang), words.say(lang));
         let mut gauges: Vec<Self> = match &usage.gpus {
             Gpus::Listed { gpus, .. } => gpus.iter().map(|gpu| Self::of_gpu(gpu, lang)).collect(),
-            Gpus::None => vec![Self::words("GPU", Uses::NoGpu.say(lang))],
-            Gpus::Unknown => vec![Self::words("GPU", Uses::NotYet.say(lang))],
-            other => trouble(other, lang).map(|words| Self::words("", words)).into_iter().collect(),
+            Gpus::None => vec![without(Uses::NoGpu)],
+            Gpus::Unknown => vec![without(Uses::NotYet)],
+            other => {
+                trouble(other, lang).map(|words| Self::words(String::new(), words)).into_iter().collect()
+            }
         };
         gauges.extend(usage.budget.and_then(|budget| {
             let over = budget.is_over().then(|| Uses::OverShare.say(lang));
@@ -64,7 +68,7 @@ impl Gauge {
                     let space = Amount { used: *used, limit: Some(*total) };
                     Self::new(store.target.clone(), space, full.as_slice(), lang)
                 }
-                other => Self::words(&store.target, store_trouble(other, lang)),
+                other => Self::words(store.target.clone(), store_trouble(other, lang)),
             });
         }
         gauges

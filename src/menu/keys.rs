@@ -1,5 +1,11 @@
 //! Bytes from a terminal to keys.
 
+use std::time::Duration;
+
+/// A lone ESC and the start of an arrow key look alike: what follows within this time belongs to it.
+/// When it has passed it is time for [`KeyDecoder::flush`].
+pub const ESCAPE_PAUSE: Duration = Duration::from_millis(50);
+
 /// A key the menu knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "named as on the keyboard")]

@@ -43,14 +43,14 @@ impl Deref for Picture {
 
 /// Where all open menus look: one picture for each change, however many look.
 #[derive(Debug, Clone, Default)]
-pub struct Board {
+pub struct Pictures {
     /// The newest picture and the change it shows. Short sections, none awaits.
     last: Arc<Mutex<Option<(u64, Picture)>>>,
     /// The same for what machines use.
     uses: Arc<Mutex<(Machines, Uses)>>,
 }
 
-impl Board {
+impl Pictures {
     /// The cluster as it is now.
     #[must_use]
     pub fn look(&self, desk: &Desk, now: Timestamp) -> Picture {
@@ -89,13 +89,13 @@ mod tests {
         let plan =
             MachinePlan { name: "gpu1".parse().unwrap(), label: Some("a\x1b[2J".into()), slots: Vec::new() };
         let desk = Desk::new(Book::new("lab".into(), vec![plan], "not asked yet"));
-        let (board, now) = (Board::default(), Timestamp::now());
-        let first = board.look(&desk, now);
+        let (pictures, now) = (Pictures::default(), Timestamp::now());
+        let first = pictures.look(&desk, now);
         assert_eq!(first.machines[0].label.as_deref(), Some("a\u{fffd}[2J"));
-        assert!(Arc::ptr_eq(&first.0, &board.look(&desk, now).0));
+        assert!(Arc::ptr_eq(&first.0, &pictures.look(&desk, now).0));
         desk.change(|_| {});
-        assert!(!Arc::ptr_eq(&first.0, &board.look(&desk, now).0));
+        assert!(!Arc::ptr_eq(&first.0, &pictures.look(&desk, now).0));
         let later = now + SignedDuration::from_secs(2);
-        assert_eq!(board.look(&desk, later).now, later);
+        assert_eq!(pictures.look(&desk, later).now, later);
     }
 }

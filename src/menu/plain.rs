@@ -11,7 +11,7 @@ use crate::text::Say;
 use crate::text::mine::Mine;
 
 /// Wide enough that nothing is cut or broken: the terminal wraps.
-const COLUMNS: usize = 240;
+pub(super) const COLUMNS: usize = 240;
 const LONGEST_LINE: usize = 16 * 1024;
 
 /// What has been said, and the line that is being typed.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::model::clean_text;
 use crate::agent::usage::report::{Gpus, StoreState, Usage};
 use crate::reservation::{MachineName, SlotId};
+use crate::text::usage::short_model;
 use crate::workspace::usage::{MachineUse, Machines, Model, SlotUse};
 
 /// What is known of each machine, made safe for terminals. Cheap to clone.
@@ -38,11 +39,8 @@ impl Uses {
     }
 }
 
-/// What people call it: the maker's name and its brand tell nobody anything.
 fn clean_model(model: &mut Model) {
-    let name = clean_text(&model.name);
-    let short = name.trim().trim_start_matches("NVIDIA ").trim_start_matches("GeForce ");
-    model.name = if short.is_empty() { "GPU".to_owned() } else { short.to_owned() };
+    model.name = short_model(&clean_text(&model.name)).to_owned();
 }
 
 fn clean_usage(usage: &mut Usage) {

@@ -91,10 +91,10 @@ fn measured(
     let busy = busy.map(|busy| Figure {
         label: Uses::GpuBusy.say(lang),
         percent: Some(busy.into()),
-        words: format!("{busy} %"),
+        words: Uses::Percent { percent: busy }.say(lang),
         rank: 1,
     });
-    let celsius = celsius.map(|celsius| Figure::words(5, format!("{celsius} °C")));
+    let celsius = celsius.map(|degrees| Figure::words(5, Uses::Celsius { degrees }.say(lang)));
     [memory, busy, celsius].into_iter().flatten()
 }
 
@@ -109,8 +109,7 @@ fn of_amount(label: Uses<'_>, amount: Amount, rank: u8, lang: Lang) -> Option<Fi
 fn kinds(models: &[Kind], lang: Lang) -> Option<String> {
     let said = |kind: &Kind| Uses::Model { name: &cut(&kind.name, 24), count: kind.count }.say(lang);
     let said: Vec<String> = models.iter().take(2).map(said).collect();
-    let more = if models.len() > 2 { ", …" } else { "" };
-    (!said.is_empty()).then(|| format!("{}{more}", said.join(", ")))
+    (!said.is_empty()).then(|| Uses::Kinds { said: &said, more: models.len() > said.len() }.say(lang))
 }
 
 fn of_slot(model: &Model, slot: &SlotView) -> Vec<Figure> {

@@ -1,23 +1,15 @@
 //! The charter on a terminal, before the menu: read, scrolled, accepted with a key or not.
 
-use std::time::Duration;
-
 use tokio::time::sleep;
 
 use super::menu_session::palette;
 use super::outgoing::Gone;
 use super::session::Session;
 use crate::agent::protocol::{Control, Pty};
-use crate::menu::{CharterPage, KeyDecoder, Palette, Screen, Turn};
+use crate::menu::{CharterPage, ESCAPE_PAUSE, KeyDecoder, Screen, Turn};
 use crate::reservation::Refusal;
 use crate::text::Say;
 use crate::text::mine::Mine;
-
-/// A lone ESC and the start of an arrow key look alike: what follows within this time belongs to it.
-const ESCAPE_PAUSE: Duration = Duration::from_millis(50);
-
-/// For who wants lines: wide and high enough for all of it at once.
-const PLAIN: (u16, u16) = (240, 200);
 
 /// How it ended.
 enum Read {
@@ -26,7 +18,8 @@ enum Read {
     Stopped,
 }
 
-/// Shows it; in lines where those are asked for. True when the user has accepted; what cannot be noted is refused in words.
+/// Shows it; in lines where those are asked for, or all that the terminal knows. True when the user has accepted; what
+/// cannot be noted is refused in words.
 pub(super) async fn ask(session: &Session, pty: &Pty, plain: bool) -> bool {
     let user = session.visit().guest.identity.user();
     let charter = &session.visit().gateway.door.charter;
@@ -34,17 +27,14 @@ pub(super) async fn ask(session: &Session, pty: &Pty, plain: bool) -> bool {
     let cluster = &session.visit().gateway.config.cluster.name;
     let page = CharterPage::new(cluster, user, text, session.lang);
     let palette = palette(session, pty);
-    let mut screen = if plain {
-        Screen::new(PLAIN.0, PLAIN.1, Palette { escapes: false, ..palette })
-    } else {
-        Screen::new(pty.size.columns, pty.size.rows, palette)
-    };
-    let entered = screen.enter();
-    let outcome = match session.outgoing.stdout(entered).await {
-        Ok(()) => read(session, page, &mut screen, plain).await,
+    let drawn = !plain && palette.escapes;
+    let mut screen = drawn.then(|| Screen::new(pty.size.columns, pty.size.rows, palette));
+    let first = screen.as_mut().map_or_else(|| page.lines(palette), Screen::enter);
+    let outcome = match session.outgoing.stdout(first).await {
+        Ok(()) => read(session, page, screen.as_mut()).await,
         Err(Gone) => return false,
     };
-    let left = screen.leave();
+    let left = screen.as_mut().map(Screen::leave).unwrap_or_default();
     let _ = session.outgoing.stdout(left).await;
     match outcome {
         Ok(Read::Accepted) => {}
@@ -67,15 +57,14 @@ pub(super) async fn ask(session: &Session, pty: &Pty, plain: bool) -> bool {
 async fn read(
     session: &Session,
     mut page: CharterPage,
-    screen: &mut Screen,
-    plain: bool,
+    mut screen: Option<&mut Screen>,
 ) -> Result<Read, Gone> {
     let stopping = &session.visit().gateway.door.stopping;
     let mut keys = KeyDecoder::new();
     let mut refund = session.outgoing.refund();
     let mut escape_pending = false;
     loop {
-        let drawn = screen.show(|frame| page.view(frame));
+        let drawn = screen.as_mut().map(|screen| screen.show(|frame| page.view(frame))).unwrap_or_default();
         if !drawn.is_empty() {
             session.outgoing.stdout(drawn).await?;
         }
@@ -91,7 +80,7 @@ async fn read(
                 keys.flush()
             }
             control = session.inbox.next_control() => {
-                if let (Control::Resize(size), false) = (control, plain) {
+                if let (Control::Resize(size), Some(screen)) = (control, screen.as_mut()) {
                     screen.resize(size.columns, size.rows);
                 }
                 Vec::new()

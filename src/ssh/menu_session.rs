@@ -16,15 +16,13 @@ use crate::agent::protocol::{Control, Pty, WindowSize};
 use crate::config::AuthMethod;
 use crate::engine::Stage;
 use crate::frontdoor;
-use crate::menu::{Action, Event, Face, Facts, Model, Palette, update};
+use crate::menu::{Action, ESCAPE_PAUSE, Event, Face, Facts, Model, Palette, update};
 use crate::reservation::{Cause, Refusal, SlotId, Target};
 use crate::text::mine::Mine;
 use crate::text::session::Line;
 use crate::text::{Lang, Say, printable, queue};
 use crate::workspace::{Container, Lease};
 
-/// A lone ESC and the start of an arrow key look alike: what follows within this time belongs to it.
-const ESCAPE_PAUSE: Duration = Duration::from_millis(50);
 /// The times left on the screen grow old.
 const REFRESH: Duration = Duration::from_secs(20);
 /// Where seconds are shown.

@@ -31,6 +31,14 @@ pub fn used_of(used: u64, total: u64, lang: Lang) -> String {
     lang.pick(format!("{used} of {total}"), format!("{used} sur {total}"))
 }
 
+/// What people call a GPU: the maker's name and its brand tell nobody anything.
+#[must_use]
+pub fn short_model(name: &str) -> &str {
+    let name = name.trim();
+    let name = name.strip_prefix("NVIDIA ").unwrap_or(name);
+    name.strip_prefix("GeForce ").unwrap_or(name)
+}
+
 /// Something that somebody must be told, on their terminals.
 pub(super) fn alarm(alarm: &Alarm, lang: Lang) -> String {
     let size = |count| bytes(count, lang);
@@ -193,7 +201,8 @@ pub fn trouble(gpus: &Gpus, lang: Lang) -> Option<String> {
 }
 
 fn gpu(gpu: &Gpu, lang: Lang) -> String {
-    let mut parts = vec![format!("GPU {} {}", gpu.index, printable(&gpu.name))];
+    let name = printable(short_model(&gpu.name));
+    let mut parts = vec![Uses::Gpu { index: gpu.index, name: &name }.say(lang)];
     if let Some(used) = gpu.memory_used {
         let memory = amount(Amount { used, limit: gpu.memory_total }, |count| bytes(count, lang), lang);
         parts.push(lang.pick(format!("memory {memory}"), format!("mémoire {memory}")));
@@ -201,7 +210,7 @@ fn gpu(gpu: &Gpu, lang: Lang) -> String {
     if let Some(busy) = gpu.busy_percent {
         parts.push(lang.pick(format!("busy {busy} %"), format!("occupé à {busy} %")));
     }
-    parts.extend(gpu.celsius.map(|celsius| format!("{celsius} °C")));
+    parts.extend(gpu.celsius.map(|degrees| Uses::Celsius { degrees }.say(lang)));
     parts.join(" · ")
 }
 
@@ -257,7 +266,7 @@ pub fn brief(usage: &Usage, lang: Lang) -> String {
             ));
         }
         if let Some(busy) = gpus.iter().filter_map(|gpu| gpu.busy_percent).max() {
-            parts.push(format!("{busy} %"));
+            parts.push(Uses::Percent { percent: busy }.say(lang));
         }
     }
     parts.extend(wrong(usage, lang));
@@ -289,6 +298,19 @@ mod tests {
         assert_eq!(bytes(1536, Lang::Fr), "1,5 Kio");
         assert_eq!(used_of(17 << 29, 24 << 30, Lang::En), "8.5 of 24 GiB");
         assert_eq!(used_of(512 << 20, 24 << 30, Lang::Fr), "512 Mio sur 24 Gio");
+    }
+
+    #[test]
+    fn models_are_called_by_what_tells_them_apart() {
+        for (name, short) in [
+            ("NVIDIA GeForce RTX 4090", "RTX 4090"),
+            ("NVIDIA H100 80GB HBM3", "H100 80GB HBM3"),
+            ("GeForce GTX 1080", "GTX 1080"),
+            (" Tesla T4 ", "Tesla T4"),
+            ("", ""),
+        ] {
+            assert_eq!(short_model(name), short);
+        }
     }
 
     #[test]

@@ -12,9 +12,26 @@ pub enum Uses<'a> {
     Gpus {
         count: usize,
     },
+    /// GPUs of one kind; without a name they are GPUs.
     Model {
         name: &'a str,
         count: usize,
+    },
+    /// Some of them, each said already.
+    Kinds {
+        said: &'a [String],
+        more: bool,
+    },
+    /// One GPU, as its container counts.
+    Gpu {
+        index: u32,
+        name: &'a str,
+    },
+    Percent {
+        percent: u32,
+    },
+    Celsius {
+        degrees: u32,
     },
     /// Nothing runs that could tell.
     NobodyWorks,
@@ -59,8 +76,13 @@ impl Say for Uses<'_> {
             Self::NoGpu => lang.pick("no GPU", "pas de GPU").to_owned(),
             Self::Gpus { count: 1 } => "GPU".to_owned(),
             Self::Gpus { count } => lang.pick(format!("{count} GPUs"), format!("{count} GPU")),
+            Self::Model { name: "", count } => Self::Gpus { count }.say(lang),
             Self::Model { name, count: 1 } => name.to_owned(),
             Self::Model { name, count } => format!("{count} × {name}"),
+            Self::Kinds { said, more } => format!("{}{}", said.join(", "), if more { ", …" } else { "" }),
+            Self::Gpu { index, name } => format!("GPU {index} {name}"),
+            Self::Percent { percent } => format!("{percent} %"),
+            Self::Celsius { degrees } => format!("{degrees} °C"),
             Self::NobodyWorks => lang
                 .pick("not measured: nobody works there", "pas de mesure : personne n'y travaille")
                 .to_owned(),

@@ -26,10 +26,11 @@ use crate::reservation::{Refusal, Reservation, ReservationId, SlotId, State, Use
 use crate::text::Lang;
 use crate::text::usage::trouble;
 
+mod cards;
 mod machines;
 mod steady;
 
-use machines::Known;
+use cards::Cards;
 pub use machines::{MachineUse, Machines, Model, SlotUse};
 
 /// Between two rounds while nobody looks, and while somebody does.
@@ -74,7 +75,7 @@ struct Pages {
     alarms: BTreeMap<ReservationId, Alarms>,
     /// The same as `seen`, for the eye.
     steady: BTreeMap<ReservationId, (Instant, SlotId, Usage)>,
-    known: Known,
+    cards: Cards,
     machines: Machines,
     looked: Option<Instant>,
     asked: Option<Instant>,
@@ -153,7 +154,6 @@ impl Board {
         pages.seen.retain(|id, _| runs(id));
         pages.alarms.retain(|id, _| runs(id));
         pages.steady.retain(|id, (at, ..)| runs(id) && at.elapsed() < STALE);
-        pages.asked = Some(Instant::now());
     }
 
     /// Adds up what the round has brought. Is it worth showing?
@@ -161,7 +161,7 @@ impl Board {
         let pages = &mut *self.pages();
         pages.asked = Some(Instant::now());
         let seen = pages.steady.values().map(|(_, slot, usage)| (slot.clone(), usage.clone())).collect();
-        let machines = machines::sum_up(config, &seen, &mut pages.known);
+        let machines = machines::sum_up(config, &seen, &mut pages.cards);
         let is_new = machines != pages.machines;
         if is_new {
             pages.machines = machines;

@@ -4,27 +4,29 @@
 //! `tcp://ADDRESS:2376`. Everything carries the name `ct-PID-N`: the namespaces, the folder, the cgroup. That is how
 //! the guard finds what is left, also of a test that was killed before it could clean up.
 
-use std::collections::BTreeSet;
+mod certificates;
+mod images;
+mod leftovers;
+mod network;
+
 use std::fs::{self, File};
 use std::net::Ipv4Addr;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::{SOON, eventually};
+#[allow(unused_imports, reason = "no test file uses all of them")]
+pub use certificates::{make_authority, make_certificate};
+use images::{images, sh};
+use leftovers::{end_processes, is_gone, read_pid, reap, remove, remove_leftovers, unmount};
+use network::{NETNS, Network, ip};
 
 /// The machine's port for its engine, as everybody has it.
 pub const ENGINE_PORT: u16 = 2376;
-
-/// What every engine has from the start.
-const IMAGES: [&str; 2] = ["clusteria/try:1", "clusteria/empty:1"];
-const NETNS: &str = "/run/netns";
-const CGROUPS: &str = "/sys/fs/cgroup";
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -305,286 +307,4 @@ impl Machine {
         sh("cp", &["-al".as_ref(), template.join("overlay2").as_os_str(), data.as_os_str()]);
         sh("cp", &["-a".as_ref(), template.join("image").as_os_str(), data.as_os_str()]);
     }
-}
-
-/// `10.X.Y.0/24`, ours for as long as the lock is held.
-struct Network {
-    number: u16,
-    _lock: File,
-}
-
-impl Network {
-    fn claim() -> Self {
-        let folder = Path::new("/run/lock/clusteria-tests");
-        fs::create_dir_all(folder).unwrap();
-        for number in 0..1000 {
-            let lock = File::create(folder.join(format!("network-{number}"))).unwrap();
-            if lock.try_lock().is_ok() {
-                return Self { number, _lock: lock };
-            }
-        }
-        panic!("no network is free");
-    }
-
-    fn address(&self, host: u8) -> Ipv4Addr {
-        let [high, low] = self.number.to_be_bytes();
-        Ipv4Addr::new(10, 77 + high, low, host)
-    }
-}
-
-/// An engine's data root with the images, made once and kept in the temporary folder by what is in it.
-fn images() -> PathBuf {
-    let ids: Vec<String> = IMAGES.iter().map(|image| image_id(image)).collect();
-    let kind: String =
-        ids.iter().map(|id| id.trim_start_matches("sha256:").get(..12).unwrap_or_default()).collect();
-    let folder = std::env::temp_dir().join(format!("clusteria-images-{kind}"));
-    fs::create_dir_all(&folder).unwrap();
-    let lock = File::create(folder.join("lock")).unwrap();
-    lock.lock().unwrap();
-    let (ready, made) = (folder.join("data"), folder.join("making"));
-    if !ready.exists() {
-        let engine = Loader::start(&folder, &made);
-        let host = format!("unix://{}", engine.socket.display());
-        let line = format!("docker save {} | docker -H {host} load", IMAGES.join(" "));
-        sh("bash", &["-o".as_ref(), "pipefail".as_ref(), "-c".as_ref(), line.as_ref()]);
-        engine.stop();
-        fs::rename(&made, &ready).unwrap();
-    }
-    ready
-}
-
-#[track_caller]
-fn image_id(image: &str) -> String {
-    let output = Command::new("docker").args(["image", "inspect", "-f", "{{.Id}}", image]).output().unwrap();
-    assert!(output.status.success(), "{image} is missing: tests/run builds it");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
-/// An engine without a network, only there to unpack images.
-struct Loader {
-    folder: PathBuf,
-    socket: PathBuf,
-    pidfile: PathBuf,
-}
-
-impl Loader {
-    fn start(folder: &Path, data: &Path) -> Self {
-        let _ = fs::remove_dir_all(data);
-        let loader = Self {
-            folder: folder.to_owned(),
-            socket: folder.join("docker.sock"),
-            pidfile: folder.join("pid"),
-        };
-        let log = File::create(folder.join("log")).unwrap();
-        Command::new("dockerd")
-            .arg("--data-root")
-            .arg(data)
-            .arg("--exec-root")
-            .arg(folder.join("exec"))
-            .arg("--pidfile")
-            .arg(&loader.pidfile)
-            .args(["--bridge", "none", "--iptables=false", "-H"])
-            .arg(format!("unix://{}", loader.socket.display()))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .map(reap)
-            .unwrap();
-        eventually("the engine that loads images answers", SOON, || {
-            std::os::unix::net::UnixStream::connect(&loader.socket).ok()
-        });
-        loader
-    }
-
-    fn stop(self) {
-        let pid = read_pid(&self.pidfile).unwrap();
-        kill(pid, Signal::SIGTERM).unwrap();
-        eventually("the engine that loads images is gone", SOON, || is_gone(pid).then_some(()));
-    }
-}
-
-impl Drop for Loader {
-    fn drop(&mut self) {
-        if let Some(pid) = read_pid(&self.pidfile) {
-            let _ = kill(pid, Signal::SIGKILL);
-        }
-        unmount(&self.folder);
-    }
-}
-
-/// Waits for it in a thread of its own: a zombie counts as a running engine for the next one.
-fn reap(mut child: std::process::Child) {
-    std::thread::spawn(move || child.wait());
-}
-
-fn read_pid(file: &Path) -> Option<Pid> {
-    fs::read_to_string(file).ok()?.trim().parse().ok().map(Pid::from_raw)
-}
-
-fn is_gone(pid: Pid) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().is_none_or(|rest| rest.trim_start().starts_with(['Z', 'X']) || rest.is_empty())
-}
-
-/// A certificate authority, by openssl: `ca.pem` and its key.
-pub fn make_authority(folder: &Path) {
-    fs::create_dir_all(folder).unwrap();
-    openssl(
-        folder,
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj /CN=test-ca \
-         -keyout ca-key.pem -out ca.pem -addext basicConstraints=critical,CA:TRUE \
-         -addext keyUsage=critical,keyCertSign,cRLSign",
-    );
-}
-
-/// `NAME.pem` and `NAME-key.pem`, signed by the folder's authority.
-pub fn make_certificate(folder: &Path, name: &str, usage: &str, address: Option<Ipv4Addr>) {
-    let names = address.map_or(String::new(), |address| {
-        format!("subjectAltName=DNS:{name},DNS:localhost,IP:{address},IP:127.0.0.1\n")
-    });
-    let extensions =
-        format!("extendedKeyUsage={usage}\nkeyUsage=digitalSignature\nbasicConstraints=CA:FALSE\n{names}");
-    fs::write(folder.join(format!("{name}.ext")), extensions).unwrap();
-    openssl(
-        folder,
-        &format!(
-            "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN={name} \
-             -keyout {name}-key.pem -out {name}.csr"
-        ),
-    );
-    openssl(
-        folder,
-        &format!(
-            "x509 -req -in {name}.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 30 \
-             -extfile {name}.ext -out {name}.pem"
-        ),
-    );
-}
-
-#[track_caller]
-fn openssl(folder: &Path, line: &str) {
-    let made = Command::new("openssl").args(line.split_whitespace()).current_dir(folder).output().unwrap();
-    assert!(made.status.success(), "openssl {line}: {}", String::from_utf8_lossy(&made.stderr));
-}
-
-#[track_caller]
-fn ip(words: &[&str]) {
-    let done = Command::new("ip").args(words).output().unwrap();
-    assert!(done.status.success(), "ip {}: {}", words.join(" "), String::from_utf8_lossy(&done.stderr));
-}
-
-#[track_caller]
-fn sh(program: &str, words: &[&std::ffi::OsStr]) {
-    let done = Command::new(program).args(words).output().unwrap();
-    assert!(done.status.success(), "{program} {words:?}: {}", String::from_utf8_lossy(&done.stderr));
-}
-
-/// What tests that were killed have left: they are known by a process id that is nobody's any more.
-fn remove_leftovers() {
-    let names: BTreeSet<String> = entries(NETNS)
-        .chain(entries(std::env::temp_dir()))
-        .filter_map(|name| {
-            let mut parts = name.strip_prefix("ct-")?.split('-');
-            let (pid, number) = (parts.next()?.parse::<u32>().ok()?, parts.next()?.parse::<u32>().ok()?);
-            (!Path::new(&format!("/proc/{pid}")).exists()).then(|| format!("ct-{pid}-{number}"))
-        })
-        .collect();
-    for name in names {
-        remove(&name);
-    }
-}
-
-/// Everything that carries the name.
-fn remove(name: &str) {
-    let folder = std::env::temp_dir().join(name);
-    end_processes(name, &folder);
-    unmount(&folder);
-    for namespace in entries(NETNS).filter(|other| belongs_to(other, name)) {
-        // The host's end of a pair goes with the namespace of the other.
-        let _ = Command::new("ip").args(["netns", "del", &namespace]).output();
-    }
-    for group in cgroups(name) {
-        remove_cgroup(&group);
-    }
-    let _ = fs::remove_dir_all(&folder);
-}
-
-fn belongs_to(what: &str, name: &str) -> bool {
-    what.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-}
-
-/// Kills by process id until nothing is left: what is in the namespaces, in the cgroups, or was started with the folder
-/// in its command line (containerd's shims).
-fn end_processes(name: &str, folder: &Path) {
-    let own = std::process::id();
-    eventually("everything has ended", SOON, || {
-        let left: Vec<u32> = processes_of(name, folder).into_iter().filter(|pid| *pid != own).collect();
-        for pid in &left {
-            let _ = kill(Pid::from_raw(i32::try_from(*pid).unwrap()), Signal::SIGKILL);
-        }
-        left.is_empty().then_some(())
-    });
-}
-
-fn processes_of(name: &str, folder: &Path) -> Vec<u32> {
-    let namespaces: Vec<u64> = entries(NETNS)
-        .filter(|other| belongs_to(other, name))
-        .filter_map(|other| fs::metadata(Path::new(NETNS).join(other)).ok())
-        .map(|found| found.ino())
-        .collect();
-    let folder = format!("{}/", folder.display());
-    entries("/proc")
-        .filter_map(|entry| entry.parse().ok())
-        .filter(|pid: &u32| !is_gone(Pid::from_raw(i32::try_from(*pid).unwrap())))
-        .filter(|pid| {
-            let proc = PathBuf::from(format!("/proc/{pid}"));
-            let command = fs::read(proc.join("cmdline")).unwrap_or_default();
-            let program = String::from_utf8_lossy(&command);
-            // Only what engines are made of: a client of the test may name the folder, too.
-            let is_engine = ["dockerd", "containerd", "docker-proxy"]
-                .iter()
-                .any(|known| program.split('\0').next().is_some_and(|first| first.contains(known)));
-            let in_namespace =
-                fs::metadata(proc.join("ns/net")).is_ok_and(|ns| namespaces.contains(&ns.ino()));
-            let groups = fs::read_to_string(proc.join("cgroup")).unwrap_or_default();
-            in_namespace
-                || (is_engine && program.contains(&folder))
-                || groups.lines().flat_map(|line| line.split('/')).any(|part| belongs_to(part, name))
-        })
-        .collect()
-}
-
-/// In whichever hierarchies there are.
-fn cgroups(name: &str) -> Vec<PathBuf> {
-    let roots = entries(CGROUPS).map(|root| Path::new(CGROUPS).join(root)).chain([PathBuf::from(CGROUPS)]);
-    roots
-        .flat_map(|root| entries(&root).map(|entry| (root.join(&entry), entry)).collect::<Vec<_>>())
-        .filter(|(path, entry)| belongs_to(entry, name) && path.is_dir())
-        .map(|(path, _)| path)
-        .collect()
-}
-
-fn remove_cgroup(path: &Path) {
-    for child in entries(path).map(|entry| path.join(entry)).filter(|child| child.is_dir()) {
-        remove_cgroup(&child);
-    }
-    let _ = fs::remove_dir(path);
-}
-
-/// Innermost first.
-fn unmount(folder: &Path) {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let inside = mounts
-        .lines()
-        .filter_map(|line| line.split(' ').nth(4))
-        .filter(|at| Path::new(at).starts_with(folder));
-    for mount in inside.collect::<Vec<_>>().into_iter().rev() {
-        let _ = umount2(mount, MntFlags::MNT_DETACH);
-    }
-}
-
-fn entries(folder: impl AsRef<Path>) -> impl Iterator<Item = String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().into_string().ok())
 }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::common::browser::Browser;
+use crate::common::lab::Lab;
 use crate::common::{Plan, SOON, eventually};
 use crate::site::Site;
 
@@ -144,29 +145,11 @@ fn a_failed_start_takes_its_buttons_along() {
 /// What the container uses, as its owner sees it change, and the storage that all share.
 #[test]
 fn what_a_container_uses_is_on_its_page_live() {
-    let lab = tempfile::tempdir().unwrap();
-    let path = lab.path().display().to_string();
-    let write = |name: &str, text: &str, mode: u32| {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::write(lab.path().join("aside"), text).unwrap();
-        std::fs::set_permissions(lab.path().join("aside"), std::fs::Permissions::from_mode(mode)).unwrap();
-        std::fs::rename(lab.path().join("aside"), lab.path().join(name)).unwrap();
-    };
-    write(
-        "nvidia-smi",
-        "#!/bin/sh\ncase \"$*\" in *query-gpu*) cat /lab/gpus ;; *) cat /lab/apps ;; esac\n",
-        0o755,
-    );
-    let gpu = |used: u32| write("gpus", &format!("0, GPU-fake-0, Fake H100, {used}, 81920, 45, 61\n"), 0o644);
-    gpu(3072);
-    write("apps", "", 0o644);
-    std::fs::set_permissions(lab.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let more = format!(
-        "[[mount]]\ntarget = \"/lab\"\nsource = \"{path}\"\nread_only = true\n\
-         [[mount]]\ntarget = \"/usr/bin/nvidia-smi\"\nsource = \"{path}/nvidia-smi\"\nread_only = true\n\
-         [[mount]]\ntarget = \"/storage\"\nsource = \"{path}\"\n"
-    );
-    let site = Site::start(Plan { more, ..Plan::default() });
+    let lab = Lab::new();
+    lab.gpu(3072, "");
+    let storage = tempfile::tempdir().unwrap();
+    let mount = format!("[[mount]]\ntarget = \"/storage\"\nsource = \"{}\"\n", storage.path().display());
+    let site = Site::start(Plan { more: lab.mounts() + &mount, ..Plan::default() });
     let mut browser = Browser::start();
     site.sign_in(&mut browser, "ada", "pw-ada");
     browser.ask(&json!({ "command": "choose", "slot": "gpu1/1" }));
@@ -184,7 +167,7 @@ fn what_a_container_uses_is_on_its_page_live() {
     );
     site.inspect(&mut browser);
     browser.ask(&json!({ "command": "press", "words": "Release this reservation…" }));
-    gpu(40960);
+    lab.gpu(40960, "");
     browser.ask(&json!({ "command": "see", "words": "memory 40 GiB of 80 GiB" }));
     // What was opened meanwhile is still open.
     browser.ask(&json!({ "command": "press", "words": "Release it now" }));
