@@ -138,7 +138,7 @@ fn a_failed_start_takes_its_buttons_along() {
         let buttons = browser.ask(&json!({ "command": "count", "selector": "form[action='/release']" }));
         (buttons["count"] == 0).then_some(())
     });
-    site.inspect(&mut browser);
+    site.inspect_in_both(&mut browser, ["You have no reservation.", "Vous n'avez pas de réservation."]);
 }
 
 /// What the container uses, as its owner sees it change, and the storage that all share.
@@ -182,7 +182,7 @@ fn what_a_container_uses_is_on_its_page_live() {
         gauges["value"].as_array().unwrap().iter().any(|one| one.as_str().unwrap().starts_with("/storage")),
         "{gauges}"
     );
-    site.inspect(&mut browser);
+    site.inspect_in_both(&mut browser, ["What it uses", "Ce qu'elle utilise"]);
     browser.ask(&json!({ "command": "press", "words": "Release this reservation…" }));
     gpu(40960);
     browser.ask(&json!({ "command": "see", "words": "memory 40 GiB of 80 GiB" }));

@@ -59,7 +59,7 @@ fn with_a_certificate_everything_is_https() {
     browser.ask(&json!({ "command": "choose", "slot": "gpu1/1" }));
     browser.ask(&json!({ "command": "press", "words": "Reserve" }));
     browser.ask(&json!({ "command": "see", "words": "gpu1/1 is yours" }));
-    site.inspect(&mut browser);
+    site.inspect_in_both(&mut browser, ["gpu1/1 is yours", "gpu1/1 est à vous"]);
     eventually("JupyterLab runs", START, || {
         (site.cluster.status("ada")["reservation"]["jupyter"]["state"] == "running").then_some(())
     });
