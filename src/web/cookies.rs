@@ -46,7 +46,9 @@ pub(super) fn unplant(name: &str, host: &str, path: &str) -> Vec<String> {
     let host = host_of(host);
     let starts = path.match_indices('/').map(|(at, _)| at);
     let paths = starts.flat_map(|at| [path.get(..at), path.get(..=at)]).chain([Some(path)]);
-    let mut paths: Vec<&str> = paths.flatten().filter(|path| !path.is_empty() && *path != "/").collect();
+    // No cookie is for a path with a semicolon, and here it would be an attribute.
+    let is_possible = |path: &&str| !path.is_empty() && *path != "/" && !path.contains(';');
+    let mut paths: Vec<&str> = paths.flatten().filter(is_possible).collect();
     paths.dedup();
     paths.truncate(2 * MOST_PARTS);
     // Of an address or a bare name there are no cookies for a domain, and browsers take one for ours.
@@ -99,6 +101,8 @@ mod tests {
             let gone = unplant("clusteria", host, "/keys");
             assert_eq!(gone, ["clusteria=; Path=/keys; Max-Age=0"], "{host}");
         }
+        let gone = unplant("clusteria", "clusteria", "/keys/;Path=/");
+        assert_eq!(gone, ["clusteria=; Path=/keys; Max-Age=0", "clusteria=; Path=/keys/; Max-Age=0"]);
         let many = unplant("clusteria", &"a.".repeat(99), &"/a".repeat(999));
         assert!(many.len() < 200, "{}", many.len());
     }
