@@ -216,6 +216,7 @@ fn scripts_of_a_container_get_nothing_from_the_page() {
     // A session of the attacker's own, for some paths and for all: an HttpOnly cookie is not replaced, and two are none.
     attack(&format!("document.cookie = 'clusteria={session}; path=/'"));
     attack(&format!("document.cookie = 'clusteria={session}; path=/reservation'"));
+    attack("document.cookie = 'clusteria-lab=x; path=/lab'");
 
     let there = &site.cluster.status("ada")["reservation"];
     assert_eq!(there["slot"], "gpu1/1", "nothing was released");
@@ -229,6 +230,11 @@ fn scripts_of_a_container_get_nothing_from_the_page() {
     let cookies = browser.ask(&json!({ "command": "cookies" }))["cookies"].clone();
     let ours = cookies.as_array().unwrap().iter().filter(|cookie| cookie["name"] == "clusteria").count();
     assert_eq!(ours, 1, "{cookies}");
+    // JupyterLab's door does the same for its own: they are sent away once, and not for good.
+    let lab = json!({ "command": "open", "url": format!("{}/lab", site.jupyter) });
+    assert_eq!(browser.ask(&lab)["url"], format!("{}/reservation", site.url).as_str());
+    assert_eq!(browser.ask(&lab)["url"], format!("{}/lab", site.jupyter).as_str());
+    browser.ask(&json!({ "command": "see", "words": "here" }));
     let ada = Visitor::sign_in(&site.url, "ada");
     let both = format!("{}; {}", eve.cookie, ada.cookie);
     let neither = ask(&site.url, "GET", "/reservation", &[("Cookie", &both)], "");
