@@ -16,6 +16,7 @@ pub mod auth;
 pub mod bridge;
 pub mod charter;
 pub mod cli;
+mod complaint;
 pub mod config;
 pub mod connect;
 pub mod doctor;

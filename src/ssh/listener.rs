@@ -14,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::algorithms::{KEEPALIVES, Offer};
-use super::complaint::Complaint;
 use super::connection::{Connection, Peer};
 use super::holders::Holders;
 use super::host_keys::{HostKeyError, load_for_server};
@@ -22,6 +21,7 @@ use super::seats::{Seat, Seats, Source};
 use super::tcp::ClientStream;
 use crate::audit::Audit;
 use crate::auth::Authenticator;
+use crate::complaint::Complaint;
 use crate::config::{Config, Listen};
 use crate::frontdoor::FrontDoor;
 use crate::handover::{self, Inheritance, Place};

@@ -5,7 +5,6 @@ mod algorithms;
 mod certificates;
 mod channels;
 mod charter_session;
-mod complaint;
 mod connection;
 mod copy;
 mod forward;

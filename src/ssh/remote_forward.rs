@@ -11,11 +11,11 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::complaint::Complaint;
 use super::remote::{Kind, Remote};
 use super::visit::in_words;
 use crate::agent::protocol::Listen;
 use crate::bridge::{self, AgentAddress, Listener};
+use crate::complaint::Complaint;
 use crate::error_chain::in_full;
 use crate::text::{Lang, printable};
 use crate::wire::Fields;

@@ -8,7 +8,7 @@ const EVERY: Duration = Duration::from_secs(60);
 
 /// One thing to complain about.
 #[derive(Debug, Default)]
-pub(super) struct Complaint(Mutex<State>);
+pub(crate) struct Complaint(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -18,7 +18,7 @@ struct State {
 
 impl Complaint {
     /// Says it now? Then how often it happened unsaid.
-    pub(super) fn again(&self, now: Instant) -> Option<u64> {
+    pub(crate) fn again(&self, now: Instant) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.said.is_some_and(|said| now.duration_since(said) < EVERY) {
             state.unsaid += 1;
