@@ -96,7 +96,7 @@ async fn concluded(mut visitor: Visitor, login: Login, wish: Option<SlotId>, nam
             join_languages(&mut visitor, &user).await;
             let mut answer = proceed(&visitor).await;
             if let Some(lang) = visitor.site.door.languages.of(&user) {
-                add_cookie(&mut answer, &language_cookie(lang));
+                add_cookie(&mut answer, &language_cookie(lang, visitor.site.https()));
             }
             answer
         }
@@ -232,6 +232,6 @@ pub(super) async fn language(form: Posted) -> Response {
         remember(&form.visitor, session.who.user(), lang).await;
     }
     let mut answer = form.visitor.go(back);
-    add_cookie(&mut answer, &language_cookie(lang));
+    add_cookie(&mut answer, &language_cookie(lang, form.visitor.site.https()));
     answer
 }

@@ -121,9 +121,9 @@ fn language_of_browser(headers: &HeaderMap) -> Option<Lang> {
     Lang::from_code(cookie(headers, LANG_COOKIE)?)
 }
 
-pub(super) fn language_cookie(lang: Lang) -> String {
-    let code = lang.code();
-    format!("{LANG_COOKIE}={code}; Path=/; Max-Age={LANG_LIFE}; HttpOnly; SameSite=Lax")
+pub(super) fn language_cookie(lang: Lang, https: bool) -> String {
+    let (code, secure) = (lang.code(), if https { "; Secure" } else { "" });
+    format!("{LANG_COOKIE}={code}; Path=/; Max-Age={LANG_LIFE}; HttpOnly; SameSite=Lax{secure}")
 }
 
 impl FromRequestParts<Arc<Site>> for Visitor {
