@@ -137,11 +137,12 @@ impl FromRequestParts<Arc<Site>> for Visitor {
         let planted = is_planted(headers, cookie_name(site.https()));
         // Ours is among them, and stays.
         let fresh = found.is_none() && !planted;
-        let secret = found.or_else(Secret::new).ok_or_else(failed)?;
-        let session = match site.sessions.find(&secret).await {
-            Some(session) => still_open(site, &secret, session).await,
+        // Who brings no secret of ours costs the ledger nothing.
+        let session = match &found {
+            Some(secret) => session(site, secret).await,
             None => None,
         };
+        let secret = found.or_else(Secret::new).ok_or_else(failed)?;
         // What somebody has chosen, here or in the menu, goes before what their browser says.
         let chosen = session.as_ref().and_then(|session| site.door.languages.of(session.who.user()));
         let admin = match &session {
@@ -166,7 +167,8 @@ impl FromRequestParts<Arc<Site>> for Visitor {
 }
 
 /// An account that was locked in the meantime has no session any more.
-async fn still_open(site: &Site, secret: &Secret, session: Arc<Session>) -> Option<Arc<Session>> {
+async fn session(site: &Site, secret: &Secret) -> Option<Arc<Session>> {
+    let session = site.sessions.find(secret).await?;
     let user = session.who.user();
     // What a reservation's password has opened ends with the reservation.
     let lent = *session.who.permissions() == Permissions::RESERVATION;
