@@ -214,15 +214,15 @@ fn refused(visitor: &Visitor, session: &Session, refusal: &Refusal) {
 pub(super) async fn renew(form: Posted) -> Result<Response, Response> {
     let session = form.session()?;
     let visitor = form.visitor;
-    match visitor.site.door.workspaces.renew_password(session.who.user()).await {
-        Ok((reservation, password)) => {
-            // What the old password has opened is closed, but not for who has made the new one.
-            if session.lent_by.is_some() {
-                visitor.site.sessions.keep(&visitor.secret, &session).await;
-            }
+    let renewed =
+        visitor.site.door.workspaces.renew_password_from(session.who.user(), visitor.spared(&session));
+    match renewed.await {
+        Ok(Some((reservation, password))) => {
             session.say(visitor.say(Page::PasswordRenewed), false);
             session.show(reservation.id, password);
         }
+        // The session has ended, or the reservation: the next page says so.
+        Ok(None) => {}
         Err(refusal) => refused(&visitor, &session, &refusal),
     }
     Ok(visitor.go("/reservation"))

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::cookies::{add_cookie, cookie, cookie_name, is_planted, unplant};
 use super::guard;
-use super::session::{Secret, Session};
+use super::session::{Secret, Session, hex};
 use super::{Ends, Site};
 use crate::auth::account::standing;
 use crate::auth::permissions::Permissions;
@@ -56,6 +56,11 @@ impl Visitor {
 
     pub(super) fn say(&self, text: impl Say) -> String {
         text.say(self.lang)
+    }
+
+    /// This session by its hash, if a reservation's password has opened it: a new one, made here, does not end it.
+    pub(super) fn spared(&self, session: &Session) -> Option<String> {
+        session.lent_by.is_some().then(|| hex(self.secret.key()))
     }
 
     /// Signed in from now on, by another secret than before: nobody can have planted it.

@@ -91,7 +91,7 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
-    use crate::store::SessionRecord;
+    use crate::store::{Checked, SessionRecord};
 
     #[tokio::test]
     async fn a_ticket_is_good_once_for_a_moment_and_in_one_browser() {
@@ -102,7 +102,7 @@ mod tests {
         ledger.add_user(&user, None, began).unwrap();
         let record = SessionRecord { user, identity: String::new(), began, lent_by: None };
         let past = began - SignedDuration::from_hours(1);
-        ledger.begin_session(&hex(session.key()), &record, past).unwrap();
+        assert!(ledger.begin_session(&hex(session.key()), &record, &Checked::Elsewhere, past).unwrap());
         let tickets = Tickets::new(ledger);
         let reservation = ReservationId::new();
         let ticket = Ticket { session: session.key(), reservation, browser: hex(browser.key()) };
