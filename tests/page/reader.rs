@@ -184,6 +184,12 @@ fn what_a_container_uses_is_on_its_page_live() {
     );
     site.inspect_in_both(&mut browser, ["What it uses", "Ce qu'elle utilise"]);
     browser.ask(&json!({ "command": "press", "words": "Release this reservation…" }));
+    // What is being selected and what has the focus are apart from the figures, which change.
+    let run = |browser: &mut Browser, code: &str| {
+        browser.ask(&json!({ "command": "evaluate", "code": code }))["value"].clone()
+    };
+    run(&mut browser, "getSelection().selectAllChildren(document.getElementById('line-shell'))");
+    run(&mut browser, "document.getElementById('renew').focus()");
     gpu(40960);
     browser.ask(&json!({ "command": "see", "words": "memory 40 GiB of 80 GiB" }));
     // What was opened meanwhile is still open.
