@@ -192,7 +192,25 @@ fn what_a_container_uses_is_on_its_page_live() {
     run(&mut browser, "document.getElementById('renew').focus()");
     gpu(40960);
     browser.ask(&json!({ "command": "see", "words": "memory 40 GiB of 80 GiB" }));
+    let kept = run(&mut browser, "[getSelection().toString(), document.activeElement.id]");
+    assert!(kept[0].as_str().unwrap().starts_with("ssh ") && kept[1] == "renew", "{kept}");
+    // Behind other tabs it asks for nothing; in front again it has the newest.
+    let hidden = |is: bool| {
+        format!(
+            "Object.defineProperty(document, 'hidden', {{ value: {is}, configurable: true }}); \
+             document.dispatchEvent(new Event('visibilitychange'))"
+        )
+    };
+    assert!(run(&mut browser, "events.url").as_str().unwrap().ends_with("/live?use"));
+    run(&mut browser, &hidden(true));
+    assert_eq!(run(&mut browser, "events === undefined"), true);
+    gpu(20480);
+    run(&mut browser, &hidden(false));
+    browser.ask(&json!({ "command": "see", "words": "memory 20 GiB of 80 GiB" }));
     // What was opened meanwhile is still open.
     browser.ask(&json!({ "command": "press", "words": "Release it now" }));
     eventually("it is released", SOON, || site.cluster.status("ada")["reservation"].is_null().then_some(()));
+    // Where no figures are shown none are waited for.
+    site.open(&mut browser, "/");
+    assert!(run(&mut browser, "events.url").as_str().unwrap().ends_with("/live"));
 }
