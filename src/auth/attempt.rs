@@ -16,7 +16,8 @@ use super::{
 };
 use crate::audit::{Event, Outcome as Noted};
 use crate::config::AuthMethod;
-use crate::reservation::UserName;
+use crate::reservation::{ReservationId, UserName};
+use crate::store::Checked;
 use crate::text::printable;
 
 /// A refusal takes at least this long, whatever was wrong; one that takes longer takes a multiple of it.
@@ -25,6 +26,7 @@ pub(super) const REFUSAL_TIME: Duration = Duration::from_millis(400);
 /// What was proved, and how.
 pub(super) struct Proof {
     method: AuthMethod,
+    checked: Checked,
     permissions: Permissions,
     /// No second factor is asked, whatever the rules.
     is_enough: bool,
@@ -33,17 +35,24 @@ pub(super) struct Proof {
 impl Proof {
     /// By one of the account's own credentials.
     pub(super) fn by(method: AuthMethod) -> Self {
-        Self { method, permissions: Permissions::ALL, is_enough: false }
+        Self { method, checked: Checked::Elsewhere, permissions: Permissions::ALL, is_enough: false }
+    }
+
+    /// By the account's password, which had this hash; without one, by the directory's.
+    pub(super) fn by_password(hash: Option<String>) -> Self {
+        Self { checked: Checked::Account(hash), ..Self::by(AuthMethod::Password) }
     }
 
     /// By a certificate with these permissions.
     pub(super) fn by_certificate(permissions: Permissions) -> Self {
-        Self { method: AuthMethod::PublicKey, permissions, is_enough: false }
+        Self { permissions, ..Self::by(AuthMethod::PublicKey) }
     }
 
-    /// By a reservation's password: who was shown it had logged in before, with every factor that was asked.
-    pub(super) fn by_reservation() -> Self {
-        Self { method: AuthMethod::Password, permissions: Permissions::RESERVATION, is_enough: true }
+    /// By a reservation's password, which had this hash: who was shown it had logged in before, with every factor that was
+    /// asked.
+    pub(super) fn by_reservation((id, hash): (ReservationId, String)) -> Self {
+        let checked = Checked::Reservation(id, hash);
+        Self { method: AuthMethod::Password, checked, permissions: Permissions::RESERVATION, is_enough: true }
     }
 }
 
@@ -83,7 +92,7 @@ impl Authenticator {
             Err(Shut::Expired) => return Err(guard.wrong("the account has expired")),
         }
         let Account { record, admin, must_have_two } = account;
-        let Proof { method, permissions, is_enough } = proof;
+        let Proof { method, checked, permissions, is_enough } = proof;
         let identity = Identity { user: record.name, uid: record.uid, admin, by: method, permissions };
         let factor = if is_enough {
             Factor::Enough
@@ -94,16 +103,16 @@ impl Authenticator {
         match (factor, record.totp) {
             (Factor::Code, Some(secret)) => {
                 guard.neither();
-                Ok(Login::Half(Half { identity, secret, fresh: false }))
+                Ok(Login::Half(Half { identity, checked, secret, fresh: false }))
             }
             (Factor::Enrol, _) => {
                 guard.neither();
                 let secret = totp::new_secret().map_err(|_| Why(Denial::Busy, "no randomness"))?;
-                Ok(Login::Half(Half { identity, secret, fresh: true }))
+                Ok(Login::Half(Half { identity, checked, secret, fresh: true }))
             }
             (Factor::Enough | Factor::Code, _) => {
                 guard.right();
-                Ok(Login::In(identity))
+                Ok(Login::In(identity, checked))
             }
         }
     }
@@ -118,7 +127,7 @@ impl Authenticator {
     ) -> Login {
         let user = printable(&short(who.name));
         let (noted, reason) = match &outcome {
-            Ok(Login::In(_)) => (Noted::Ok, None),
+            Ok(Login::In(..)) => (Noted::Ok, None),
             Ok(Login::Half(_)) => (Noted::Partial, None),
             Ok(Login::Out(_)) => (Noted::Refused, None),
             Err(Why(_, reason)) => (Noted::Refused, Some(*reason)),

@@ -15,7 +15,7 @@ use crate::audit::Audit;
 use crate::config::{Auth as Rules, AuthMethod};
 use crate::error_chain::in_full;
 use crate::reservation::UserName;
-use crate::store::{Ledger, StoreError};
+use crate::store::{Checked, Ledger, StoreError};
 
 pub mod account;
 mod attempt;
@@ -109,8 +109,8 @@ pub struct Attempt<'a> {
 /// What came of a try.
 #[derive(Debug)]
 pub enum Login {
-    /// They are in.
-    In(Identity),
+    /// They are in, by what was compared with this.
+    In(Identity, Checked),
     /// The first factor was right.
     Half(Half),
     /// They are not in.
@@ -121,6 +121,7 @@ pub enum Login {
 #[derive(Debug, Clone)]
 pub struct Half {
     identity: Identity,
+    checked: Checked,
     secret: String,
     /// The secret was made just now: it becomes theirs with the first right code.
     fresh: bool,

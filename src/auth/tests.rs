@@ -33,7 +33,7 @@ fn fixture(rules: &Rules) -> Fixture {
 }
 
 fn is_in(login: &Login, name: &str) -> bool {
-    matches!(login, Login::In(identity) if identity.user().as_str() == name)
+    matches!(login, Login::In(identity, _) if identity.user().as_str() == name)
 }
 
 #[tokio::test]
@@ -74,10 +74,13 @@ async fn a_reservations_password_opens_beside_the_accounts_own_until_it_ends() {
     let (adas, offs) = (reservation("ada"), reservation("off"));
     for one in [&adas, &offs] {
         f.ledger.note_reservation(one).unwrap();
-        f.ledger.set_reservation_password(&one.id, &lent.hash().unwrap()).unwrap();
+        f.ledger.set_reservation_password(&one.id, &lent.hash().unwrap(), None).unwrap();
     }
-    assert!(is_in(&f.auth.password(who("ada"), lent.reveal()).await, "ada"));
-    assert!(is_in(&f.auth.password(who("ada"), "right").await, "ada"));
+    let by_lent = f.auth.password(who("ada"), lent.reveal()).await;
+    assert!(is_in(&by_lent, "ada"));
+    assert!(matches!(by_lent, Login::In(_, Checked::Reservation(id, _)) if id == adas.id));
+    let by_own = f.auth.password(who("ada"), "right").await;
+    assert!(is_in(&by_own, "ada") && matches!(by_own, Login::In(_, Checked::Account(Some(_)))));
     for name in ["bob", "off"] {
         assert!(matches!(f.auth.password(who(name), lent.reveal()).await, Login::Out(_)), "{name}");
     }

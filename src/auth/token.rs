@@ -1,5 +1,6 @@
-//! Personal tokens: 256 bits that let a program act as its owner, kept as hashes. They cannot be guessed, so they are
-//! not throttled; they open no SSH, and cannot change what opens the account.
+//! Personal tokens: 256 bits that let a program act as its owner, kept as hashes. They cannot be guessed, so one that is
+//! right is never held up; what is wrong is throttled, so that nobody fills the audit log. They open no SSH, and cannot
+//! change what opens the account.
 
 use std::net::SocketAddr;
 
@@ -9,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::permissions::Permissions;
-use super::{Authenticator, Identity, OwnError, account};
+use super::{Attempt, Authenticator, Denial, Identity, OwnError, Why, account};
 use crate::audit::{Event, Outcome};
 use crate::config::AuthMethod;
 use crate::store::TokenRecord;
@@ -23,6 +24,9 @@ const LABEL_CHARS: usize = 64;
 const ID_CHARS: usize = 12;
 /// How exactly its last use is noted.
 const NOTED: SignedDuration = SignedDuration::from_hours(1);
+
+/// As the audit log has it.
+const METHOD: &str = "token";
 
 fn hash(token: &str) -> String {
     Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -73,32 +77,46 @@ impl Authenticator {
     }
 
     /// Who a token stands for, while their account is open.
-    pub async fn by_token(&self, peer: SocketAddr, token: &str) -> Option<Identity> {
-        let found = self.owner(token).await;
-        if found.is_none() {
-            let (user, outcome, reason) = (String::new(), Outcome::Refused, Some("no token of ours"));
-            self.inner.audit.note(Event::Login {
-                user,
-                source: peer,
-                method: "token",
-                outcome,
-                reason,
-                key: None,
-            });
+    ///
+    /// # Errors
+    /// [`Denial::Wrong`]; [`Denial::Later`] where many wrong ones have come from, and then nothing is noted;
+    /// [`Denial::Busy`] when the ledger does not answer.
+    pub async fn by_token(&self, peer: SocketAddr, token: &str) -> Result<Identity, Denial> {
+        match self.owner(token).await {
+            Err(Denial::Wrong) => Err(self.wrong_token(peer).await),
+            other => other,
         }
-        found
     }
 
-    async fn owner(&self, token: &str) -> Option<Identity> {
+    /// Charged to the address: the throttle knows no name for it.
+    async fn wrong_token(&self, peer: SocketAddr) -> Denial {
+        let guard = match self.admit(Attempt { name: "", peer, method: METHOD }).await {
+            Ok(guard) => guard,
+            Err(Why(denial, _)) => return denial,
+        };
+        let Why(denial, reason) = guard.wrong("no token of ours");
+        self.inner.audit.note(Event::Login {
+            user: String::new(),
+            source: peer,
+            method: METHOD,
+            outcome: Outcome::Refused,
+            reason: Some(reason),
+            key: None,
+        });
+        denial
+    }
+
+    async fn owner(&self, token: &str) -> Result<Identity, Denial> {
         if !token.starts_with(PREFIX) || token.len() > 128 {
-            return None;
+            return Err(Denial::Wrong);
         }
         let (hash, now) = (hash(token), Timestamp::now());
         let found = self.inner.ledger.run(move |l| l.token_user(&hash, now, now - NOTED)).await;
-        let account = self.account(&super::logged(found)??).await.ok()?;
-        account::standing(&account.record, now).ok()?;
+        let user = super::logged(found).ok_or(Denial::Busy)?.ok_or(Denial::Wrong)?;
+        let account = self.account(&user).await.map_err(|Why(denial, _)| denial)?;
+        account::standing(&account.record, now).map_err(|_| Denial::Wrong)?;
         let permissions = Permissions { enrolment: false, ..Permissions::ALL };
         let (user, uid) = (account.record.name, account.record.uid);
-        Some(Identity { user, uid, admin: account.admin, by: AuthMethod::PublicKey, permissions })
+        Ok(Identity { user, uid, admin: account.admin, by: AuthMethod::PublicKey, permissions })
     }
 }

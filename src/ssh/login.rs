@@ -143,7 +143,7 @@ impl Talk {
 
     fn after(&mut self, auth: &Authenticator, login: Login) -> Step {
         match login {
-            Login::In(identity) => Step::In(identity),
+            Login::In(identity, _) => Step::In(identity),
             Login::Half(half) => {
                 self.half = Some(half);
                 let next = MethodSet::from([MethodKind::KeyboardInteractive].as_slice());

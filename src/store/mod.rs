@@ -28,7 +28,7 @@ mod users;
 pub use backup::{BackupError, backup};
 pub use inspect::quick_check;
 pub use past::Past;
-pub use sessions::{PassRecord, SessionRecord};
+pub use sessions::{Checked, PassRecord, SessionRecord};
 pub use tokens::TokenRecord;
 pub use users::{KeyRecord, Origin, UserRecord};
 

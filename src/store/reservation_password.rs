@@ -7,20 +7,29 @@ use super::{Ledger, StoreError, parse};
 use crate::reservation::{ReservationId, UserName};
 
 impl Ledger {
-    /// From now on this hash opens; the one before does not, and what it has opened on the page is closed. A reservation
-    /// that has ended takes none.
+    /// From now on this hash opens; the one before does not, and what it has opened on the page is closed but for the
+    /// session `spared`, from which the new one is made. False, and nothing is done, when that has ended already: somebody
+    /// else has made a new password just before. A reservation that has ended takes none either.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub fn set_reservation_password(&self, id: &ReservationId, hash: &str) -> Result<(), StoreError> {
+    pub fn set_reservation_password(
+        &self,
+        id: &ReservationId,
+        hash: &str,
+        spared: Option<&str>,
+    ) -> Result<bool, StoreError> {
         self.with(|c| {
             let t = c.transaction()?;
-            t.execute(
-                "UPDATE reservations SET password = ?2 WHERE id = ?1 AND ended IS NULL",
-                params![id.as_str(), hash],
-            )?;
-            t.execute("DELETE FROM sessions WHERE lent_by = ?1", [id.as_str()])?;
-            Ok(t.commit()?)
+            let set = "UPDATE reservations SET password = ?2 WHERE id = ?1 AND ended IS NULL
+                       AND (?3 IS NULL OR EXISTS (SELECT 1 FROM sessions WHERE hash = ?3 AND lent_by = ?1))";
+            let set = t.execute(set, params![id.as_str(), hash, spared])?;
+            if set > 0 {
+                let close = "DELETE FROM sessions WHERE lent_by = ?1 AND hash IS NOT ?2";
+                t.execute(close, params![id.as_str(), spared])?;
+            }
+            t.commit()?;
+            Ok(set > 0)
         })
     }
 
@@ -46,20 +55,28 @@ impl Ledger {
         })
     }
 
-    /// The hash that opens for this user now.
+    /// The hash that opens for this user now, and of which reservation.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub fn live_password(&self, user: &UserName, now: Timestamp) -> Result<Option<String>, StoreError> {
+    pub fn live_password(
+        &self,
+        user: &UserName,
+        now: Timestamp,
+    ) -> Result<Option<(ReservationId, String)>, StoreError> {
         self.with(|c| {
             let mut query = c.prepare(
-                "SELECT password, deadline FROM reservations
+                "SELECT id, password, deadline FROM reservations
                  WHERE user = ?1 AND ended IS NULL AND password IS NOT NULL ORDER BY id DESC LIMIT 1",
             )?;
-            let row: Option<(String, String)> =
-                query.query_row([user.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-            let Some((hash, deadline)) = row else { return Ok(None) };
-            Ok((parse::<Timestamp>(&deadline)? > now).then_some(hash))
+            let row: Option<(String, String, String)> = query
+                .query_row([user.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                .optional()?;
+            let Some((id, hash, deadline)) = row else { return Ok(None) };
+            if parse::<Timestamp>(&deadline)? <= now {
+                return Ok(None);
+            }
+            Ok(Some((parse(&id)?, hash)))
         })
     }
 }
@@ -86,9 +103,9 @@ mod tests {
         let id = &reservation.id;
         ledger.note_reservation(&reservation).unwrap();
         assert_eq!(ledger.live_password(&ada, at(1)).unwrap(), None, "none until one is made");
-        ledger.set_reservation_password(id, "one").unwrap();
-        ledger.set_reservation_password(id, "two").unwrap();
-        assert_eq!(ledger.live_password(&ada, at(1)).unwrap().as_deref(), Some("two"));
+        assert!(ledger.set_reservation_password(id, "one", None).unwrap());
+        assert!(ledger.set_reservation_password(id, "two", None).unwrap());
+        assert_eq!(ledger.live_password(&ada, at(1)).unwrap(), Some((id.clone(), "two".to_owned())));
         assert_eq!(ledger.reservation_password(id).unwrap().as_deref(), Some("two"));
         assert_eq!(ledger.live_password(&"bob".parse().unwrap(), at(1)).unwrap(), None);
         assert_eq!(ledger.live_password(&ada, at(100)).unwrap(), None, "not beyond the deadline");
@@ -102,7 +119,7 @@ mod tests {
         };
         ledger.note_end(&ended).unwrap();
         assert_eq!(ledger.live_password(&ada, at(3)).unwrap(), None);
-        ledger.set_reservation_password(id, "three").unwrap();
+        assert!(!ledger.set_reservation_password(id, "three", None).unwrap());
         ledger.note_reservation(&reservation).unwrap();
         assert_eq!(ledger.live_password(&ada, at(3)).unwrap(), None, "what has ended took none");
     }

@@ -1,5 +1,7 @@
 //! Who is signed in on the page, and whose JupyterLab a browser may open: the hashes of cookies' secrets.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -25,6 +27,50 @@ pub struct SessionRecord {
     pub lent_by: Option<ReservationId>,
 }
 
+/// What a credential was compared with when it was right. It must still be so when a session begins by it: a password
+/// that is changed in between ends what it has opened, and this would come after the end.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Checked {
+    /// With nothing of the ledger's: a key, the tailnet's word.
+    Elsewhere,
+    /// With the hash of the account's own password; with none it was the directory's.
+    Account(Option<String>),
+    /// With the hash of a reservation's password.
+    Reservation(ReservationId, String),
+}
+
+impl Checked {
+    /// Whose password it was, if it was a reservation's.
+    #[must_use]
+    pub fn lent_by(&self) -> Option<&ReservationId> {
+        match self {
+            Self::Reservation(id, _) => Some(id),
+            Self::Elsewhere | Self::Account(_) => None,
+        }
+    }
+
+    fn still_holds(&self, t: &Transaction<'_>, user: &UserName) -> Result<bool, StoreError> {
+        let (query, word, wanted) = match self {
+            Self::Elsewhere => return Ok(true),
+            Self::Account(hash) => {
+                ("SELECT password IS ?2 FROM users WHERE name = ?1", user.as_str(), hash.as_deref())
+            }
+            Self::Reservation(id, hash) => (
+                "SELECT password IS ?2 FROM reservations WHERE id = ?1 AND ended IS NULL",
+                id.as_str(),
+                Some(hash.as_str()),
+            ),
+        };
+        Ok(t.query_row(query, params![word, wanted], |row| row.get(0)).optional()?.unwrap_or(false))
+    }
+}
+
+impl fmt::Debug for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Checked(…)")
+    }
+}
+
 /// Whose JupyterLab a cookie opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PassRecord {
@@ -37,7 +83,8 @@ pub struct PassRecord {
 }
 
 impl Ledger {
-    /// Keeps a session under its secret's hash. What began at `too_old` or before is forgotten.
+    /// Keeps a session under its secret's hash. What began at `too_old` or before is forgotten. False, and nothing is done,
+    /// when what opened it opens no more.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -45,11 +92,16 @@ impl Ledger {
         &self,
         hash: &str,
         session: &SessionRecord,
+        checked: &Checked,
         too_old: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         self.with(|c| {
             let t = c.transaction()?;
+            // First what writes: from then on nobody else changes what is compared.
             t.execute("DELETE FROM sessions WHERE began <= ?1", [too_old.as_microsecond()])?;
+            if !checked.still_holds(&t, &session.user)? {
+                return Ok(false);
+            }
             make_room(&t, "user = ?1", session.user.as_str(), MOST_OF_ONE)?;
             make_room(&t, "?1 = ?1", "", MOST)?;
             t.execute(
@@ -62,7 +114,8 @@ impl Ledger {
                     session.lent_by.as_ref().map(ReservationId::as_str)
                 ],
             )?;
-            Ok(t.commit()?)
+            t.commit()?;
+            Ok(true)
         })
     }
 
@@ -171,6 +224,7 @@ fn make_room(t: &Transaction<'_>, which: &str, word: &str, most: u32) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reservation::{Reservation, State};
 
     fn at(s: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + s).unwrap()
@@ -188,30 +242,90 @@ mod tests {
         SessionRecord { user: user.clone(), identity: "{}".into(), began: at(began), lent_by: None }
     }
 
+    fn reservation(user: &UserName, id: &ReservationId) -> Reservation {
+        let (id, user, slot) = (id.clone(), user.clone(), "gpu1/1".parse().unwrap());
+        Reservation { id, user, slot, started: at(0), deadline: at(100), state: State::Active }
+    }
+
+    fn begin(ledger: &Ledger, hash: &str, session: &SessionRecord, too_old: Timestamp) {
+        assert!(ledger.begin_session(hash, session, &Checked::Elsewhere, too_old).unwrap());
+    }
+
     #[test]
     fn a_session_ends_by_itself_by_its_owner_and_by_what_opened_it() {
         let (_folder, ledger, ada) = open();
         let lent_by = ReservationId::new();
         let lent = SessionRecord { lent_by: Some(lent_by.clone()), ..session(&ada, 3) };
         for (hash, one) in [("a", session(&ada, 1)), ("b", session(&ada, 2)), ("c", lent.clone())] {
-            ledger.begin_session(hash, &one, at(-10)).unwrap();
+            begin(&ledger, hash, &one, at(-10));
         }
         assert_eq!(ledger.session("c").unwrap(), Some(lent));
-        ledger.set_reservation_password(&lent_by, "new").unwrap();
+        ledger.note_reservation(&reservation(&ada, &lent_by)).unwrap();
+        assert!(ledger.set_reservation_password(&lent_by, "new", None).unwrap());
         assert_eq!(ledger.session("c").unwrap(), None, "its password is another now");
         ledger.end_session("a").unwrap();
         assert_eq!((ledger.session("a").unwrap(), ledger.count_sessions(at(-10)).unwrap()), (None, 1));
-        ledger.begin_session("d", &session(&ada, 9), at(2)).unwrap();
+        begin(&ledger, "d", &session(&ada, 9), at(2));
         assert_eq!(ledger.session("b").unwrap(), None, "too old");
         ledger.set_password(&ada, "hash").unwrap();
         assert_eq!(ledger.session("d").unwrap(), None, "another password");
-        ledger.begin_session("e", &session(&ada, 10), at(2)).unwrap();
+        begin(&ledger, "e", &session(&ada, 10), at(2));
         ledger.set_disabled(&ada, true).unwrap();
         ledger.set_disabled(&ada, false).unwrap();
         assert_eq!(ledger.session("e").unwrap(), None, "locked out in the meantime");
-        ledger.begin_session("f", &session(&ada, 11), at(2)).unwrap();
+        begin(&ledger, "f", &session(&ada, 11), at(2));
         ledger.remove_user(&ada).unwrap();
         assert_eq!(ledger.session("f").unwrap(), None);
+    }
+
+    /// Two by the same password make a new one at once: the first stays in, the second is not let undo it.
+    #[test]
+    fn who_makes_a_new_password_is_spared_if_nobody_was_before_them() {
+        let (_folder, ledger, ada) = open();
+        let [mine, other] = [(); 2].map(|()| ReservationId::new());
+        ledger.note_reservation(&reservation(&ada, &mine)).unwrap();
+        assert!(ledger.set_reservation_password(&mine, "old", None).unwrap());
+        for (hash, lender) in [("a", &mine), ("b", &mine), ("c", &other)] {
+            let lent = SessionRecord { lent_by: Some(lender.clone()), ..session(&ada, 3) };
+            begin(&ledger, hash, &lent, at(-10));
+        }
+        let is_there = |hash: &str| ledger.session(hash).unwrap().is_some();
+        let password = || ledger.reservation_password(&mine).unwrap();
+        assert!(
+            !ledger.set_reservation_password(&mine, "theirs", Some("c")).unwrap(),
+            "of another reservation"
+        );
+        assert!(is_there("a") && is_there("b") && password().as_deref() == Some("old"), "nothing was done");
+        assert!(ledger.set_reservation_password(&mine, "first", Some("a")).unwrap());
+        assert!(!ledger.set_reservation_password(&mine, "second", Some("b")).unwrap());
+        assert!(is_there("a") && !is_there("b") && password().as_deref() == Some("first"));
+    }
+
+    #[test]
+    fn no_session_begins_by_what_has_been_changed_since_it_was_checked() {
+        let (_folder, ledger, ada) = open();
+        let id = ReservationId::new();
+        ledger.note_reservation(&reservation(&ada, &id)).unwrap();
+        ledger.set_reservation_password(&id, "lent", None).unwrap();
+        let begins = |checked: &Checked| {
+            let lent_by = checked.lent_by().cloned();
+            let begun =
+                ledger.begin_session("s", &SessionRecord { lent_by, ..session(&ada, 1) }, checked, at(-10));
+            assert_eq!(begun.unwrap(), ledger.session("s").unwrap().is_some());
+            let begun = ledger.session("s").unwrap().is_some();
+            ledger.end_session("s").unwrap();
+            begun
+        };
+        let account = |hash: Option<&str>| Checked::Account(hash.map(str::to_owned));
+        let lent = |hash: &str| Checked::Reservation(id.clone(), hash.to_owned());
+        assert!(begins(&account(None)) && !begins(&account(Some("own"))), "ada has none");
+        ledger.set_password(&ada, "own").unwrap();
+        assert!(
+            !begins(&account(None)) && begins(&account(Some("own"))) && !begins(&account(Some("before")))
+        );
+        assert!(begins(&lent("lent")) && !begins(&lent("before")));
+        ledger.forget_reservation_password(&id).unwrap();
+        assert!(!begins(&lent("lent")) && begins(&Checked::Elsewhere));
     }
 
     #[test]
@@ -219,9 +333,9 @@ mod tests {
         let (_folder, ledger, ada) = open();
         let bob: UserName = "bob".parse().unwrap();
         ledger.add_user(&bob, None, at(0)).unwrap();
-        ledger.begin_session("bob", &session(&bob, 0), at(-10)).unwrap();
+        begin(&ledger, "bob", &session(&bob, 0), at(-10));
         for n in 0..=MOST_OF_ONE {
-            ledger.begin_session(&format!("ada{n}"), &session(&ada, i64::from(n)), at(-10)).unwrap();
+            begin(&ledger, &format!("ada{n}"), &session(&ada, i64::from(n)), at(-10));
         }
         let is_there = |hash: &str| ledger.session(hash).unwrap().is_some();
         assert!(!is_there("ada0") && is_there("ada1") && is_there("ada32") && is_there("bob"));
@@ -230,7 +344,7 @@ mod tests {
     #[test]
     fn a_pass_ends_with_its_session_and_the_next_reservation() {
         let (_folder, ledger, ada) = open();
-        ledger.begin_session("s", &session(&ada, 1), at(-10)).unwrap();
+        begin(&ledger, "s", &session(&ada, 1), at(-10));
         let (one, two) = (ReservationId::new(), ReservationId::new());
         assert!(ledger.add_pass("p", "s", &one, at(2)).unwrap());
         assert!(!ledger.add_pass("q", "nobody", &one, at(2)).unwrap());

@@ -104,6 +104,7 @@ pub enum Page<'a> {
     WrongHost,
     NeedsHttps,
     SomethingFailed,
+    WrongTokens,
     BackToMachines,
     ProxySignIn,
     ProxyNoReservation,
@@ -314,6 +315,10 @@ impl Page<'_> {
             Self::SomethingFailed => (
                 "That did not work. Try again in a moment.",
                 "Cela n'a pas marché. Réessayez dans un instant.",
+            ),
+            Self::WrongTokens => (
+                "Too many wrong tokens have come from this address. Wait, then send one of yours.",
+                "Trop de jetons faux sont venus de cette adresse. Attendez, puis envoyez l'un des vôtres.",
             ),
             Self::BackToMachines => ("Back to the machines", "Retour aux machines"),
             Self::ProxySignIn => (

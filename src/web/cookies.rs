@@ -24,17 +24,20 @@ pub(super) fn cookie_name(https: bool) -> &'static str {
 /// The value of a cookie, if it came. Two of one name are none: scripts of JupyterLab's origin can add one for a path or
 /// a domain, and nothing says which is ours.
 pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let pairs = all.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let mut named = pairs.filter(|(found, _)| *found == name).map(|(_, value)| value);
-    named.next().filter(|_| named.next().is_none())
+    let mut all = values(headers, name);
+    all.next().filter(|_| all.next().is_none())
 }
 
 /// Did it come more than once? Then somebody has planted one.
 pub(super) fn is_planted(headers: &HeaderMap, name: &str) -> bool {
-    let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let pairs = all.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.filter(|(found, _)| *found == name).count() > 1
+    values(headers, name).nth(1).is_some()
+}
+
+/// All that came under one name.
+fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(move |(found, _)| *found == name).map(|(_, value)| value)
 }
 
 /// What takes planted cookies of this name away, and leaves ours, which is for this host and every path. A cookie goes by
@@ -43,7 +46,9 @@ pub(super) fn unplant(name: &str, host: &str, path: &str) -> Vec<String> {
     let host = host_of(host);
     let starts = path.match_indices('/').map(|(at, _)| at);
     let paths = starts.flat_map(|at| [path.get(..at), path.get(..=at)]).chain([Some(path)]);
-    let mut paths: Vec<&str> = paths.flatten().filter(|path| !path.is_empty() && *path != "/").collect();
+    // No cookie is for a path with a semicolon, and here it would be an attribute.
+    let is_possible = |path: &&str| !path.is_empty() && *path != "/" && !path.contains(';');
+    let mut paths: Vec<&str> = paths.flatten().filter(is_possible).collect();
     paths.dedup();
     paths.truncate(2 * MOST_PARTS);
     // Of an address or a bare name there are no cookies for a domain, and browsers take one for ours.
@@ -96,6 +101,8 @@ mod tests {
             let gone = unplant("clusteria", host, "/keys");
             assert_eq!(gone, ["clusteria=; Path=/keys; Max-Age=0"], "{host}");
         }
+        let gone = unplant("clusteria", "clusteria", "/keys/;Path=/");
+        assert_eq!(gone, ["clusteria=; Path=/keys; Max-Age=0", "clusteria=; Path=/keys/; Max-Age=0"]);
         let many = unplant("clusteria", &"a.".repeat(99), &"/a".repeat(999));
         assert!(many.len() < 200, "{}", many.len());
     }

@@ -128,7 +128,7 @@ pub(super) fn copied(visitor: &Visitor, id: &str, text: &str) -> Markup {
     html! {
         div.copy {
             pre id=(id) tabindex="0" { (text) }
-            button type="button" data-copy=(id) data-done=(visitor.say(Page::Copied)) hidden
+            button type="button" id={ "copy-" (id) } data-copy=(id) data-done=(visitor.say(Page::Copied)) hidden
                 aria-label={ (visitor.say(Page::Copy)) ": " (text.lines().next().unwrap_or_default()) } {
                 (visitor.say(Page::Copy))
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
+use axum::http::Uri;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
@@ -32,7 +33,7 @@ struct Watch {
     changes: watch::Receiver<u64>,
     session: Option<Arc<Session>>,
     own: Option<watch::Receiver<()>>,
-    /// For who has signed in: what their container uses.
+    /// Where it is shown: what their container uses.
     used: Option<watch::Receiver<u64>>,
     use_told: Instant,
     workspaces: Workspaces,
@@ -43,12 +44,17 @@ struct Watch {
     start: Option<Lease>,
 }
 
-/// `GET /live`
-pub(super) async fn live(visitor: Visitor, Extension(stopping): Extension<CancellationToken>) -> Response {
+/// `GET /live`, and `/live?use` from the page that shows what one's container uses.
+pub(super) async fn live(
+    visitor: Visitor,
+    uri: Uri,
+    Extension(stopping): Extension<CancellationToken>,
+) -> Response {
+    let shows_use = uri.query() == Some("use");
     let end = Instant::now() + LIFE;
     let workspaces = &visitor.site.door.workspaces;
     let watch = Watch {
-        used: visitor.session.as_ref().map(|_| workspaces.usage().changes()),
+        used: visitor.session.as_ref().filter(|_| shows_use).map(|_| workspaces.usage().changes()),
         use_told: Instant::now(),
         changes: visitor.site.door.workspaces.desk().changes(),
         own: visitor.session.as_ref().map(|session| session.changes()),
@@ -78,17 +84,24 @@ impl Watch {
     /// Until something changes; `None` at the end.
     async fn wait(&mut self) -> Option<()> {
         self.start = self.start.take().filter(Lease::is_open).or_else(|| self.find_start());
+        let holds = self.holds();
         tokio::select! {
             changed = self.changes.changed() => changed.ok()?,
             () = rung(self.own.as_mut()) => {}
             () = step(self.start.as_mut()) => {}
-            () = used(self.used.as_mut(), self.use_told + USE_PAUSE) => self.use_told = Instant::now(),
+            () = used(self.used.as_mut().filter(|_| holds), self.use_told + USE_PAUSE) => self.use_told = Instant::now(),
             () = sleep_until(self.end) => return None,
             () = self.stopping.cancelled() => return None,
         }
         sleep(GATHER).await;
         self.changes.mark_unchanged();
         Some(())
+    }
+
+    /// Have they a container that could use something? When that changes, the other bell rings.
+    fn holds(&self) -> bool {
+        let user = self.session.as_ref().map(|session| session.who.user());
+        user.is_some_and(|user| self.workspaces.desk().read(|book| book.of(user).is_some()))
     }
 
     /// Its steps ring no bell.

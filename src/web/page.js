@@ -77,6 +77,7 @@ async function copy(button) {
 
 // Minutes change what is said; the page says it in the reader's language.
 function count() {
+  if (document.hidden) return;
   for (const end of document.querySelectorAll('[data-end]')) {
     const minutes = Math.floor((Number(end.dataset.end) - Date.now()) / 60000);
     if (end.dataset.minutes && Number(end.dataset.minutes) !== minutes) refresh();
@@ -84,22 +85,35 @@ function count() {
   }
 }
 
+// While somebody sees the page. One behind other tabs asks for nothing, and for the newest as soon as it is in front again.
+let events;
 function listen() {
-  const events = new EventSource('/live');
-  events.addEventListener('open', () => { connection.textContent = connection.dataset.liveWords; });
-  events.addEventListener('change', refresh);
-  events.addEventListener('error', () => {
-    if (events.readyState !== EventSource.CLOSED) {
+  hush();
+  if (document.hidden) return;
+  const stream = new EventSource(document.getElementById('use') ? '/live?use' : '/live');
+  events = stream;
+  stream.addEventListener('open', () => { connection.textContent = connection.dataset.liveWords; });
+  stream.addEventListener('change', refresh);
+  stream.addEventListener('error', () => {
+    if (stream.readyState !== EventSource.CLOSED) {
       connection.textContent = connection.dataset.lostWords;
     } else {
-      setTimeout(listen, 5000);
+      setTimeout(() => { if (events === stream) listen(); }, 5000);
     }
   });
-  // A connection that waits would keep the next page waiting: browsers open six to a host.
-  addEventListener('pagehide', () => events.close(), { once: true });
+}
+
+function hush() {
+  events?.close();
+  events = undefined;
 }
 
 for (const part of document.querySelectorAll('[data-live]')) shown.set(part, part.innerHTML);
 dress(document);
-if (document.querySelector('[data-live]')) listen();
+if (document.querySelector('[data-live]')) {
+  listen();
+  document.addEventListener('visibilitychange', listen);
+  // A connection that waits would keep the next page waiting: browsers open six to a host.
+  addEventListener('pagehide', hush);
+}
 setInterval(count, 1000);

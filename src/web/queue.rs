@@ -30,14 +30,14 @@ pub(super) fn panel(visitor: &Visitor, view: &ClusterView) -> Markup {
         form method="post" action="/queue" {
             (token(visitor))
             @if mine.is_some() {
-                button name="act" value="leave" { (visitor.say(Page::QueueLeave)) }
+                button id="queue-leave" name="act" value="leave" { (visitor.say(Page::QueueLeave)) }
             } @else {
                 label for="queue-target" { (visitor.say(Page::QueueFor)) }
                 select id="queue-target" name="target" {
                     option value="" { (visitor.say(Page::QueueAny)) }
                     @for machine in &view.machines { option value=(machine.name) { (machine.name) } }
                 }
-                p { button name="act" value="join" { (visitor.say(Page::QueueJoin)) } }
+                p { button id="queue-join" name="act" value="join" { (visitor.say(Page::QueueJoin)) } }
             }
         }
     }

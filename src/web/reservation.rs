@@ -30,11 +30,13 @@ pub(super) async fn page(Member { visitor, session }: Member) -> Response {
     let main = match mine {
         None => html! {
             h1 { (title) }
-            div id="reservation" data-live {
+            div id="state" data-live {
                 p { (visitor.say(Page::NoReservation)) }
                 @if let Some(ended) = &last { p.notice { (visitor.say(Line::LastEnded(ended))) } }
-                p { a href="/" { (visitor.say(Page::BackToMachines)) } }
+                p { a id="back" href="/" { (visitor.say(Page::BackToMachines)) } }
             }
+            div id="reservation" data-live {}
+            div id="use" data-live {}
             // In its own part, which changes only when there is nothing to release any more: who has opened it goes on reading.
             div id="release" data-live {}
         },
@@ -43,13 +45,17 @@ pub(super) async fn page(Member { visitor, session }: Member) -> Response {
             let jupyter = jupyter_state(workspaces, &mine).await;
             html! {
                 h1 { (title) }
+                // What changes by itself is apart from what is read, copied and pressed: a text that is being selected, or a
+                // button that has the focus, is not taken away by a figure.
+                div id="state" data-live { (state(&visitor, &mine)) }
                 div id="reservation" data-live {
-                    (state(&visitor, &mine))
                     @if mine.state == State::Active {
                         (password(&visitor, &session, &mine, has_password))
                         (ways(&visitor, &session, jupyter.as_ref()))
-                        (in_use(&visitor, &mine))
                     }
+                }
+                div id="use" data-live {
+                    @if mine.state == State::Active { (in_use(&visitor, &mine)) }
                 }
                 div id="release" data-live { (release(&visitor)) }
             }
@@ -96,7 +102,7 @@ fn password(visitor: &Visitor, session: &Session, mine: &Reservation, has_one: b
             p.hint { (visitor.say(words)) }
             form method="post" action="/password" {
                 (token(visitor))
-                button { (visitor.say(Page::PasswordRenew)) }
+                button id="renew" { (visitor.say(Page::PasswordRenew)) }
             }
         }
     }
@@ -116,12 +122,12 @@ fn ways(visitor: &Visitor, session: &Session, jupyter: Option<&JupyterState>) ->
                 @if visitor.site.names.has_jupyter() {
                     form method="post" action="/jupyter" target="_blank" {
                         (token(visitor))
-                        button.main disabled[!runs] aria-describedby="jupyter-help" {
+                        button.main id="open-jupyter" disabled[!runs] aria-describedby="jupyter-help" {
                             (visitor.say(Page::OpenJupyter))
                         }
                     }
                 }
-                a.button href=(places.editor(user)) aria-describedby="vscode-help" {
+                a.button id="open-vscode" href=(places.editor(user)) aria-describedby="vscode-help" {
                     (visitor.say(Page::OpenVsCode))
                 }
             }
@@ -180,11 +186,11 @@ fn in_use(visitor: &Visitor, mine: &Reservation) -> Markup {
 fn release(visitor: &Visitor) -> Markup {
     html! {
         details.card {
-            summary { (visitor.say(Page::Release)) }
+            summary id="release-ask" { (visitor.say(Page::Release)) }
             p { (visitor.say(Page::ReleaseSure)) }
             form method="post" action="/release" {
                 (token(visitor))
-                button.danger { (visitor.say(Page::ReleaseNow)) }
+                button.danger id="release-now" { (visitor.say(Page::ReleaseNow)) }
             }
         }
     }
@@ -214,15 +220,15 @@ fn refused(visitor: &Visitor, session: &Session, refusal: &Refusal) {
 pub(super) async fn renew(form: Posted) -> Result<Response, Response> {
     let session = form.session()?;
     let visitor = form.visitor;
-    match visitor.site.door.workspaces.renew_password(session.who.user()).await {
-        Ok((reservation, password)) => {
-            // What the old password has opened is closed, but not for who has made the new one.
-            if session.lent_by.is_some() {
-                visitor.site.sessions.keep(&visitor.secret, &session).await;
-            }
+    let renewed =
+        visitor.site.door.workspaces.renew_password_from(session.who.user(), visitor.spared(&session));
+    match renewed.await {
+        Ok(Some((reservation, password))) => {
             session.say(visitor.say(Page::PasswordRenewed), false);
             session.show(reservation.id, password);
         }
+        // The session has ended, or the reservation: the next page says so.
+        Ok(None) => {}
         Err(refusal) => refused(&visitor, &session, &refusal),
     }
     Ok(visitor.go("/reservation"))

@@ -15,9 +15,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::auth::{Half, Identity, ReservationPassword};
+use crate::complaint::Complaint;
 use crate::error_chain::in_full;
 use crate::reservation::{ReservationId, SlotId};
-use crate::store::{Ledger, SessionRecord};
+use crate::store::{Checked, Ledger, SessionRecord};
 
 /// What is remembered of sessions: as many as the ledger keeps.
 const MOST: usize = 20_000;
@@ -91,8 +92,6 @@ pub(super) struct Session {
     pub(super) lent_by: Option<ReservationId>,
     began: Timestamp,
     until: Instant,
-    /// Is it in the ledger?
-    kept: bool,
     memory: Mutex<Memory>,
     /// Rings when there is a password to show.
     bell: watch::Sender<()>,
@@ -100,6 +99,8 @@ pub(super) struct Session {
 
 #[derive(Debug, Default)]
 struct Memory {
+    /// What opened it, while the ledger has not taken it.
+    unkept: Option<Checked>,
     wish: Option<SlotId>,
     notices: Vec<Notice>,
     shown: Option<(ReservationId, ReservationPassword, Instant)>,
@@ -115,7 +116,7 @@ pub(super) struct Notice {
 impl Session {
     fn new(who: Identity, lent_by: Option<ReservationId>, began: Timestamp, until: Instant) -> Self {
         let (memory, bell) = (Mutex::default(), watch::Sender::new(()));
-        Self { who, lent_by, began, until, kept: true, memory, bell }
+        Self { who, lent_by, began, until, memory, bell }
     }
 
     fn is_over(&self) -> bool {
@@ -172,6 +173,15 @@ impl Session {
     }
 }
 
+/// Has the ledger taken a session?
+enum Kept {
+    Yes,
+    /// It could not write.
+    NotNow,
+    /// What opened it opens no more.
+    Never,
+}
+
 /// Whose first factor was right, which slot they had chosen, and since when.
 type Halves = HashMap<Key, (Half, Option<SlotId>, Instant)>;
 
@@ -183,11 +193,14 @@ pub(super) struct Sessions {
     /// What is remembered of those that have asked. Short sections, none awaits.
     open: Mutex<HashMap<Key, Arc<Session>>>,
     halves: Mutex<Halves>,
+    unread: Complaint,
+    unkept: Complaint,
 }
 
 impl Sessions {
     pub(super) fn new(ledger: Ledger, lifetime: Duration) -> Self {
-        Self { ledger, lifetime, open: Mutex::default(), halves: Mutex::default() }
+        let (open, halves) = (Mutex::default(), Mutex::default());
+        Self { ledger, lifetime, open, halves, unread: Complaint::default(), unkept: Complaint::default() }
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<Key, Arc<Session>>> {
@@ -200,35 +213,69 @@ impl Sessions {
         Timestamp::now().checked_sub(lifetime).unwrap_or(Timestamp::MIN)
     }
 
+    /// By what was checked; `None` when that opens no more.
     pub(super) async fn begin(
         &self,
         secret: &Secret,
         who: Identity,
-        lent_by: Option<ReservationId>,
+        checked: &Checked,
         wish: Option<SlotId>,
-    ) -> Arc<Session> {
+    ) -> Option<Arc<Session>> {
         // As exactly as the ledger has it, so that it is known again.
         let now = Timestamp::now().as_microsecond();
         let began = Timestamp::from_microsecond(now).unwrap_or(Timestamp::UNIX_EPOCH);
-        let mut session = Session::new(who, lent_by, began, Instant::now() + self.lifetime);
-        session.kept = self.keep(secret, &session).await;
-        session.memory().wish = wish;
-        self.remember(secret.key(), session)
+        let lent_by = checked.lent_by().cloned();
+        let session = Session::new(who, lent_by, began, Instant::now() + self.lifetime);
+        let unkept = match self.keep(secret, &session, checked).await {
+            Kept::Yes => None,
+            Kept::NotNow => Some(checked.clone()),
+            Kept::Never => return None,
+        };
+        *session.memory() = Memory { unkept, wish, ..Memory::default() };
+        Some(self.remember(secret.key(), session))
     }
 
-    /// Writes it down, also again after something has ended it. When that fails it holds until the gateway restarts.
-    pub(super) async fn keep(&self, secret: &Secret, session: &Session) -> bool {
-        let Ok(identity) = serde_json::to_string(&session.who) else { return false };
+    /// Writes it down. Until that is done it holds in this process only.
+    async fn keep(&self, secret: &Secret, session: &Session, checked: &Checked) -> Kept {
+        let Ok(identity) = serde_json::to_string(&session.who) else { return Kept::NotNow };
         let (user, lent_by) = (session.who.user().clone(), session.lent_by.clone());
         let record = SessionRecord { user, identity, began: session.began, lent_by };
-        let (hash, too_old) = (hex(secret.key()), self.too_old());
-        let kept = self.ledger.run(move |l| l.begin_session(&hash, &record, too_old)).await;
-        kept.inspect_err(|e| tracing::warn!("a session of the page is not kept: {}", in_full(e))).is_ok()
+        let (hash, checked, too_old) = (hex(secret.key()), checked.clone(), self.too_old());
+        match self.ledger.run(move |l| l.begin_session(&hash, &record, &checked, too_old)).await {
+            Ok(true) => Kept::Yes,
+            Ok(false) => Kept::Never,
+            Err(e) => {
+                if let Some(unsaid) = self.unkept.again(std::time::Instant::now()) {
+                    tracing::warn!(unsaid, "a session of the page is not kept: {}", in_full(&e));
+                }
+                Kept::NotNow
+            }
+        }
     }
 
+    /// One that could not be written down when it began; one that could has been ended.
+    async fn keep_again(&self, secret: &Secret, session: Arc<Session>) -> Option<Arc<Session>> {
+        let checked = session.memory().unkept.clone()?;
+        match self.keep(secret, &session, &checked).await {
+            Kept::Yes => session.memory().unkept = None,
+            Kept::NotNow => return Some(session),
+            Kept::Never => return None,
+        }
+        let is_open = self.open().get(&secret.key()).is_some_and(|open| Arc::ptr_eq(open, &session));
+        if !is_open {
+            // It was ended while it was written.
+            self.end(secret).await;
+        }
+        is_open.then_some(session)
+    }
+
+    /// What is there already is the same to all who ask: what is said or shown once is in it.
     fn remember(&self, key: Key, session: Session) -> Arc<Session> {
         let session = Arc::new(session);
         let mut open = self.open();
+        if let Some(there) = open.get(&key).filter(|there| there.began == session.began) {
+            return there.clone();
+        }
         if open.len() >= MOST {
             open.retain(|_, other| !other.is_over());
         }
@@ -249,10 +296,17 @@ impl Sessions {
                 Some(session) => Some(session),
                 None => self.resume(key, &record),
             },
-            // It has been ended, if it was there.
-            Ok(None) => remembered.filter(|session| !session.kept),
+            Ok(None) => match remembered {
+                Some(session) => self.keep_again(secret, session).await,
+                None => None,
+            },
             // When the ledger cannot say, what runs goes on.
-            Err(_) => remembered,
+            Err(e) => {
+                if let Some(unsaid) = self.unread.again(std::time::Instant::now()) {
+                    tracing::error!(unsaid, "the page's sessions cannot be read: {}", in_full(&e));
+                }
+                remembered
+            }
         };
         let session = session.filter(|session| !session.is_over());
         if session.is_none() {
@@ -299,5 +353,93 @@ impl Sessions {
 
     pub(super) fn forget_half(&self, secret: &Secret) {
         self.halves().remove(&secret.key());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::auth::permissions::Permissions;
+    use crate::config::AuthMethod;
+
+    struct Fixture {
+        sessions: Sessions,
+        secret: Secret,
+        ada: Identity,
+        folder: tempfile::TempDir,
+    }
+
+    fn fixture() -> Fixture {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&folder.path().join("l.db")).unwrap();
+        ledger.add_user(&"ada".parse().unwrap(), Some("own"), Timestamp::now()).unwrap();
+        let ada = json!({ "user": "ada", "uid": 1000, "admin": false, "by": AuthMethod::Password,
+            "permissions": Permissions::ALL });
+        let sessions = Sessions::new(ledger, Duration::from_secs(3600));
+        Fixture {
+            sessions,
+            secret: Secret::new().unwrap(),
+            ada: serde_json::from_value(ada).unwrap(),
+            folder,
+        }
+    }
+
+    impl Fixture {
+        async fn begin(&self, hash: &str) -> Option<Arc<Session>> {
+            let checked = Checked::Account(Some(hash.to_owned()));
+            self.sessions.begin(&self.secret, self.ada.clone(), &checked, None).await
+        }
+
+        fn record(&self) -> Option<SessionRecord> {
+            self.sessions.ledger.session(&hex(self.secret.key())).unwrap()
+        }
+
+        /// The ledger fails, or works again.
+        fn rename(&self, from: &str, to: &str) {
+            let other = rusqlite::Connection::open(self.folder.path().join("l.db")).unwrap();
+            other.execute(&format!("ALTER TABLE {from} RENAME TO {to}"), []).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn no_session_begins_by_a_password_that_has_just_been_changed() {
+        let f = fixture();
+        assert!(f.begin("before").await.is_none() && f.sessions.find(&f.secret).await.is_none());
+        assert!(f.begin("own").await.is_some() && f.sessions.find(&f.secret).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn two_first_requests_after_a_restart_share_one_session() {
+        let f = fixture();
+        f.begin("own").await.unwrap();
+        let after = Sessions::new(f.sessions.ledger.clone(), Duration::from_secs(3600));
+        let [one, two] = [(); 2].map(|()| after.resume(f.secret.key(), &f.record().unwrap()).unwrap());
+        assert!(Arc::ptr_eq(&one, &two));
+        assert!(Arc::ptr_eq(&one, &after.find(&f.secret).await.unwrap()));
+    }
+
+    #[tokio::test]
+    async fn what_the_ledger_could_not_take_it_takes_when_it_can() {
+        let f = fixture();
+        f.rename("sessions", "elsewhere");
+        f.begin("own").await.unwrap();
+        assert!(f.sessions.find(&f.secret).await.is_some(), "it holds meanwhile");
+        f.rename("elsewhere", "sessions");
+        assert!(f.record().is_none());
+        assert!(f.sessions.find(&f.secret).await.is_some() && f.record().is_some());
+        f.sessions.ledger.end_session(&hex(f.secret.key())).unwrap();
+        assert!(f.sessions.find(&f.secret).await.is_none(), "and then its end counts");
+    }
+
+    #[tokio::test]
+    async fn what_the_ledger_takes_late_must_still_be_right() {
+        let f = fixture();
+        f.rename("sessions", "elsewhere");
+        f.begin("own").await.unwrap();
+        f.rename("elsewhere", "sessions");
+        f.sessions.ledger.set_password(f.ada.user(), "another").unwrap();
+        assert!(f.sessions.find(&f.secret).await.is_none() && f.record().is_none());
     }
 }

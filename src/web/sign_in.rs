@@ -9,8 +9,7 @@ use super::cookies::add_cookie;
 use super::home;
 use super::layout::{self, token};
 use super::session::Notice;
-use super::visitor::{Posted, Visitor, language_cookie, live};
-use crate::auth::permissions::Permissions;
+use super::visitor::{Posted, Visitor, language_cookie};
 use crate::auth::{Attempt, Denial, Half, Login, MAX_PASSWORD, totp};
 use crate::config::AuthMethod;
 use crate::error_chain::in_full;
@@ -86,17 +85,18 @@ async fn prove(form: &Posted) -> Login {
 
 async fn concluded(mut visitor: Visitor, login: Login, wish: Option<SlotId>, name: &str) -> Response {
     match login {
-        Login::In(identity) => {
+        Login::In(identity, checked) => {
             visitor.renew();
             let user = identity.user().clone();
-            let lent = *identity.permissions() == Permissions::RESERVATION;
-            let lent_by = lent.then(|| live(&visitor.site, &user)).flatten();
-            let begun = visitor.site.sessions.begin(&visitor.secret, identity, lent_by, wish).await;
-            visitor.session = Some(begun);
+            let begun = visitor.site.sessions.begin(&visitor.secret, identity, &checked, wish.clone()).await;
+            if begun.is_none() {
+                return turned_away(&visitor, Denial::Wrong, wish, name);
+            }
+            visitor.session = begun;
             join_languages(&mut visitor, &user).await;
             let mut answer = proceed(&visitor).await;
             if let Some(lang) = visitor.site.door.languages.of(&user) {
-                add_cookie(&mut answer, &language_cookie(lang));
+                add_cookie(&mut answer, &language_cookie(lang, visitor.site.https()));
             }
             answer
         }
@@ -105,14 +105,17 @@ async fn concluded(mut visitor: Visitor, login: Login, wish: Option<SlotId>, nam
             visitor.site.sessions.keep_half(&visitor.secret, half, wish);
             visitor.go("/code")
         }
-        Login::Out(denial) => {
-            let (status, text) = denied(&visitor, denial);
-            let said = [Notice { text, bad: true }];
-            match wish {
-                Some(slot) => home::page(&visitor, status, &said, Some(&slot), name),
-                None => page(&visitor, status, &said, name),
-            }
-        }
+        Login::Out(denial) => turned_away(&visitor, denial, wish, name),
+    }
+}
+
+/// The form again, with what they had typed and chosen.
+fn turned_away(visitor: &Visitor, denial: Denial, wish: Option<SlotId>, name: &str) -> Response {
+    let (status, text) = denied(visitor, denial);
+    let said = [Notice { text, bad: true }];
+    match wish {
+        Some(slot) => home::page(visitor, status, &said, Some(&slot), name),
+        None => page(visitor, status, &said, name),
     }
 }
 
@@ -232,6 +235,6 @@ pub(super) async fn language(form: Posted) -> Response {
         remember(&form.visitor, session.who.user(), lang).await;
     }
     let mut answer = form.visitor.go(back);
-    add_cookie(&mut answer, &language_cookie(lang));
+    add_cookie(&mut answer, &language_cookie(lang, form.visitor.site.https()));
     answer
 }

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::cookies::{add_cookie, cookie, cookie_name, is_planted, unplant};
 use super::guard;
-use super::session::{Secret, Session};
+use super::session::{Secret, Session, hex};
 use super::{Ends, Site};
 use crate::auth::account::standing;
 use crate::auth::permissions::Permissions;
@@ -56,6 +56,11 @@ impl Visitor {
 
     pub(super) fn say(&self, text: impl Say) -> String {
         text.say(self.lang)
+    }
+
+    /// This session by its hash, if a reservation's password has opened it: a new one, made here, does not end it.
+    pub(super) fn spared(&self, session: &Session) -> Option<String> {
+        session.lent_by.is_some().then(|| hex(self.secret.key()))
     }
 
     /// Signed in from now on, by another secret than before: nobody can have planted it.
@@ -121,9 +126,9 @@ fn language_of_browser(headers: &HeaderMap) -> Option<Lang> {
     Lang::from_code(cookie(headers, LANG_COOKIE)?)
 }
 
-pub(super) fn language_cookie(lang: Lang) -> String {
-    let code = lang.code();
-    format!("{LANG_COOKIE}={code}; Path=/; Max-Age={LANG_LIFE}; HttpOnly; SameSite=Lax")
+pub(super) fn language_cookie(lang: Lang, https: bool) -> String {
+    let (code, secure) = (lang.code(), if https { "; Secure" } else { "" });
+    format!("{LANG_COOKIE}={code}; Path=/; Max-Age={LANG_LIFE}; HttpOnly; SameSite=Lax{secure}")
 }
 
 impl FromRequestParts<Arc<Site>> for Visitor {
@@ -137,11 +142,12 @@ impl FromRequestParts<Arc<Site>> for Visitor {
         let planted = is_planted(headers, cookie_name(site.https()));
         // Ours is among them, and stays.
         let fresh = found.is_none() && !planted;
-        let secret = found.or_else(Secret::new).ok_or_else(failed)?;
-        let session = match site.sessions.find(&secret).await {
-            Some(session) => still_open(site, &secret, session).await,
+        // Who brings no secret of ours costs the ledger nothing.
+        let session = match &found {
+            Some(secret) => session(site, secret).await,
             None => None,
         };
+        let secret = found.or_else(Secret::new).ok_or_else(failed)?;
         // What somebody has chosen, here or in the menu, goes before what their browser says.
         let chosen = session.as_ref().and_then(|session| site.door.languages.of(session.who.user()));
         let admin = match &session {
@@ -166,7 +172,8 @@ impl FromRequestParts<Arc<Site>> for Visitor {
 }
 
 /// An account that was locked in the meantime has no session any more.
-async fn still_open(site: &Site, secret: &Secret, session: Arc<Session>) -> Option<Arc<Session>> {
+async fn session(site: &Site, secret: &Secret) -> Option<Arc<Session>> {
+    let session = site.sessions.find(secret).await?;
     let user = session.who.user();
     // What a reservation's password has opened ends with the reservation.
     let lent = *session.who.permissions() == Permissions::RESERVATION;

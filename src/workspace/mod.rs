@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::audit::{Audit, Event};
@@ -77,6 +77,10 @@ struct Inner {
     /// How the clocks stood to each other when the ledger's deadlines were right.
     saved_offset: Mutex<Option<SignedDuration>>,
     usage: usage::Board,
+    /// Passwords that are being renewed.
+    renewals: Arc<Seats<ReservationId>>,
+    /// One password is hashed at a time: it costs a core and 19 MiB.
+    hashing: Arc<Semaphore>,
     /// What each user has asked the owner for, where this is not the owner, and is not answered yet.
     questions: Arc<Seats<UserName>>,
     /// Starts that another gateway's process carries out, and which.
@@ -138,6 +142,8 @@ impl Workspaces {
             starts: Mutex::default(),
             unsaved: Mutex::default(),
             usage: usage::Board::default(),
+            renewals: Seats::new(1),
+            hashing: Arc::new(Semaphore::new(1)),
             questions: Seats::new(MOST_QUESTIONS),
             elsewhere: Mutex::default(),
             saved_queue: Mutex::default(),

@@ -165,7 +165,7 @@ async fn start(inner: &Inner, opening: &mut Opening, told: &watch::Sender<Start>
     let noted = inner.ledger.run(move |l| l.note_reservation(&noted)).await;
     noted.map_err(|e| Refusal::LedgerFailed { detail: in_full(&e) })?;
     let hash = match &opening.password {
-        Some(password) => Some(inner.set_password(&opening.reservation.id, password).await?),
+        Some(password) => inner.set_password(&opening.reservation.id, password, None).await?,
         None => None,
     };
     opening.look_at_the_clock(inner);

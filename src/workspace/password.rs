@@ -19,13 +19,36 @@ impl Workspaces {
         &self,
         user: &UserName,
     ) -> Result<(Reservation, ReservationPassword), Refusal> {
+        self.renew_password_from(user, None).await?.ok_or(Refusal::NothingReserved)
+    }
+
+    /// The same from a session of the page that the password before has opened, by its hash in the ledger: it goes on, as
+    /// the only one. `None` when it has ended meanwhile, or the reservation has.
+    ///
+    /// # Errors
+    /// As [`Workspaces::renew_password`].
+    pub async fn renew_password_from(
+        &self,
+        user: &UserName,
+        session: Option<String>,
+    ) -> Result<Option<(Reservation, ReservationPassword)>, Refusal> {
         let lease = self.lease(user, &Target::Any)?.ok_or(Refusal::NothingReserved)?;
         // Else the start that is under way might set the password after us.
         let container = lease.ready().await?;
         let password = make().ok_or_else(no_randomness)?;
-        self.inner.set_password(&container.reservation.id, &password).await?;
+        // Hashing is slow by design: one at a time for each, also where the one who asked has gone.
+        let id = container.reservation.id.clone();
+        let turn = self.inner.renewals.take(id.clone()).ok_or(Refusal::TooMuchAtOnce)?;
+        let (inner, own) = (self.inner.clone(), password.clone());
+        let set = self.inner.kept.spawn(async move {
+            let _turn = turn;
+            inner.set_password(&id, &own, session).await
+        });
+        if set.await.map_err(|e| Refusal::LedgerFailed { detail: e.to_string() })??.is_none() {
+            return Ok(None);
+        }
         self.tell_password(&container).await;
-        Ok((container.reservation, password))
+        Ok(Some((container.reservation, password)))
     }
 
     /// Has the reservation a password?
@@ -67,20 +90,25 @@ fn no_randomness() -> Refusal {
 }
 
 impl Inner {
-    /// Hashes it and keeps the hash.
+    /// Hashes it and keeps the hash, if the reservation takes it, and spares the session that asks.
     pub(super) async fn set_password(
         &self,
         id: &ReservationId,
         password: &ReservationPassword,
-    ) -> Result<String, Refusal> {
+        spared: Option<String>,
+    ) -> Result<Option<String>, Refusal> {
         let failed = |detail: String| Refusal::LedgerFailed { detail };
         let (password, id) = (password.clone(), id.clone());
-        let hashed = tokio::task::spawn_blocking(move || password.hash()).await;
+        let turn = self.hashing.clone().acquire_owned().await.map_err(|e| failed(e.to_string()))?;
+        let hashed = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            password.hash()
+        });
+        let hashed = hashed.await;
         let hash = hashed.map_err(|e| failed(e.to_string()))?.map_err(|e| failed(e.to_string()))?;
         let kept = hash.clone();
-        let written = self.ledger.run(move |l| l.set_reservation_password(&id, &kept)).await;
-        written.map_err(|e| failed(in_full(&e)))?;
-        Ok(hash)
+        let set = self.ledger.run(move |l| l.set_reservation_password(&id, &kept, spared.as_deref())).await;
+        Ok(set.map_err(|e| failed(in_full(&e)))?.then_some(hash))
     }
 
     async fn password_hash(&self, id: &ReservationId) -> Option<String> {

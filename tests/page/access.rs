@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::common::Plan;
+use crate::common::{Plan, SOON, eventually};
 use crate::raw::{Visitor, ask};
 use crate::site::{Site, token};
 
@@ -208,6 +208,29 @@ fn strangers_are_turned_away_at_the_door() {
     let statuses: Vec<u16> =
         (0..8).map(|_| visitor.post(&site.url, "/sign-in", "user=ada&password=wrong").status).collect();
     assert!(statuses.contains(&403) && statuses.contains(&429), "{statuses:?}");
+}
+
+/// Wrong tokens are refused unseen after a few, with a line in the audit log for each of the few; a right one is not held up.
+#[test]
+fn wrong_tokens_fill_no_log_and_keep_no_right_one_out() {
+    let more = "[audit]\npath = \"audit.jsonl\"\n".to_owned();
+    let site =
+        Site::start(Plan { more, auth: "throttle = { free = 3, first_delay = \"1h\" }", ..Plan::default() });
+    let right = token(&site, &Visitor::sign_in(&site.url, "ada"));
+    let by = |token: &str| ask(&site.url, "GET", "/api/v1/machines", &[("Authorization", token)], "");
+    let wrong: Vec<_> = (0..20).map(|_| by("Bearer clusteria_wrong")).collect();
+    let statuses: Vec<u16> = wrong.iter().map(|answer| answer.status).collect();
+    assert_eq!((&statuses[..3], &statuses[3..]), (&[401; 3][..], &[429; 17][..]));
+    let again: u32 = wrong[3].headers["retry-after"].parse().unwrap();
+    assert!((3500..=3601).contains(&again) && wrong[3].body.contains("\"later\""), "{:?}", wrong[3]);
+    assert_eq!(by(&right).status, 200);
+    let lines = || std::fs::read_to_string(site.cluster.path("audit.jsonl")).unwrap_or_default();
+    let of_tokens = || lines().lines().filter(|line| line.contains("no token of ours")).count();
+    // What comes after them is written after them.
+    let last = Visitor::new(&site.url).post(&site.url, "/sign-in", "user=nobody&password=wrong");
+    assert_eq!(last.status, 403);
+    eventually("all is written", SOON, || lines().contains("\"nobody\"").then_some(()));
+    assert_eq!(of_tokens(), 3);
 }
 
 /// What programs that watch the gateway are told.

@@ -24,6 +24,9 @@ class Answer(http.server.BaseHTTPRequestHandler):
         for name, value in [("Content-Type", kind), ("Content-Length", str(len(body))), ("Service-Worker-Allowed", "/"),
                             ("Set-Cookie", "clusteria=planted"), ("Set-Cookie", "=clusteria=planted"),
                             ("Set-Cookie", "clusteria-lab=planted"), ("Set-Cookie", "own=1; Path=/; Domain=localhost"),
+                            ("Set-Cookie", "domain=x; clusteria=planted; Path=/"),
+                            ("Set-Cookie", "domain=x; __Host-clusteria=planted; Secure; Path=/"),
+                            ("Set-Cookie", "domain_pref=1; Path=/"),
                             ("Strict-Transport-Security", "max-age=9"), ("Clear-Site-Data", "\"cookies\""), ("Alt-Svc", "h3=\":1\"")]:
             self.send_header(name, value)
         self.end_headers()
@@ -31,6 +34,14 @@ class Answer(http.server.BaseHTTPRequestHandler):
     do_POST = do_PUT = do_GET
 http.server.ThreadingHTTPServer(("127.0.0.1", 8888), Answer).serve_forever()
 "#;
+
+/// What browsers get of its cookies. The first part of each is the cookie, and all others are words for it.
+const KEPT: [&str; 4] = [
+    "own=1; Path=/",
+    "domain=x; clusteria=planted; Path=/",
+    "domain=x; __Host-clusteria=planted; Secure; Path=/",
+    "domain_pref=1; Path=/",
+];
 
 /// A reservation of `user` with that server, until it is dropped.
 fn serve(site: &Site, user: &str) -> Running {
@@ -87,7 +98,7 @@ fn a_request_goes_to_ones_own_container_and_without_what_is_not_its() {
         for name in ["strict-transport-security", "clear-site-data", "alt-svc", "service-worker-allowed"] {
             assert!(!answer.headers.contains_key(name), "{name}");
         }
-        assert_eq!(answer.headers["set-cookie"], "own=1; Path=/", "one cookie, its own, for this host");
+        assert_eq!(answer.headers["set-cookie"].lines().collect::<Vec<_>>(), KEPT, "its own, for this host");
     }
     for (method, extra, wanted) in [
         ("GET", ("Service-Worker", "script"), 403),
@@ -180,7 +191,8 @@ fn scripts_of_a_container_get_nothing_from_the_page() {
         attack("navigator.serviceWorker.register('/worker.js').then(() => 'done', () => 'refused')"),
         "refused"
     );
-    assert_eq!(attack("document.cookie"), "own=1", "the cookies of both are out of reach");
+    let seen = attack("document.cookie.split('; ').sort().join('; ')");
+    assert_eq!(seen, "domain=x; domain_pref=1; own=1", "the cookies of both are out of reach");
     for path in ["release", "password", "jupyter", "sign-out", "reserve", "language"] {
         let post = format!(
             "fetch('{page}/{path}', {{ method: 'POST', mode: 'no-cors', credentials: 'include', \
@@ -204,6 +216,7 @@ fn scripts_of_a_container_get_nothing_from_the_page() {
     // A session of the attacker's own, for some paths and for all: an HttpOnly cookie is not replaced, and two are none.
     attack(&format!("document.cookie = 'clusteria={session}; path=/'"));
     attack(&format!("document.cookie = 'clusteria={session}; path=/reservation'"));
+    attack("document.cookie = 'clusteria-lab=x; path=/lab'");
 
     let there = &site.cluster.status("ada")["reservation"];
     assert_eq!(there["slot"], "gpu1/1", "nothing was released");
@@ -217,6 +230,11 @@ fn scripts_of_a_container_get_nothing_from_the_page() {
     let cookies = browser.ask(&json!({ "command": "cookies" }))["cookies"].clone();
     let ours = cookies.as_array().unwrap().iter().filter(|cookie| cookie["name"] == "clusteria").count();
     assert_eq!(ours, 1, "{cookies}");
+    // JupyterLab's door does the same for its own: they are sent away once, and not for good.
+    let lab = json!({ "command": "open", "url": format!("{}/lab", site.jupyter) });
+    assert_eq!(browser.ask(&lab)["url"], format!("{}/reservation", site.url).as_str());
+    assert_eq!(browser.ask(&lab)["url"], format!("{}/lab", site.jupyter).as_str());
+    browser.ask(&json!({ "command": "see", "words": "here" }));
     let ada = Visitor::sign_in(&site.url, "ada");
     let both = format!("{}; {}", eve.cookie, ada.cookie);
     let neither = ask(&site.url, "GET", "/reservation", &[("Cookie", &both)], "");

@@ -33,7 +33,7 @@ fn who_finds_everything_taken_waits_in_line_and_gets_the_slot() {
     bob.ask(&json!({ "command": "see", "words": "It is your turn: gpu1/1 is held for you until" }));
     eve.ask(&json!({ "command": "see", "words": "gardée pour bob" }));
     eve.ask(&json!({ "command": "see", "words": "Vous êtes numéro 1" }));
-    site.inspect(&mut bob);
+    site.inspect_in_both(&mut bob, ["held for you until", "gardée pour vous jusqu'à"]);
     let can_choose = json!({ "command": "count", "selector": "input[name=slot]:enabled" });
     assert_eq!((&bob.ask(&can_choose)["count"], &eve.ask(&can_choose)["count"]), (&json!(1), &json!(0)));
     bob.ask(&json!({ "command": "choose", "slot": "gpu1/1" }));

@@ -139,7 +139,7 @@ fn a_failed_start_takes_its_buttons_along() {
         let buttons = browser.ask(&json!({ "command": "count", "selector": "form[action='/release']" }));
         (buttons["count"] == 0).then_some(())
     });
-    site.inspect(&mut browser);
+    site.inspect_in_both(&mut browser, ["You have no reservation.", "Vous n'avez pas de réservation."]);
 }
 
 /// What the container uses, as its owner sees it change, and the storage that all share.
@@ -165,11 +165,35 @@ fn what_a_container_uses_is_on_its_page_live() {
         gauges["value"].as_array().unwrap().iter().any(|one| one.as_str().unwrap().starts_with("/storage")),
         "{gauges}"
     );
-    site.inspect(&mut browser);
+    site.inspect_in_both(&mut browser, ["What it uses", "Ce qu'elle utilise"]);
     browser.ask(&json!({ "command": "press", "words": "Release this reservation…" }));
+    // What is being selected and what has the focus are apart from the figures, which change.
+    let run = |browser: &mut Browser, code: &str| {
+        browser.ask(&json!({ "command": "evaluate", "code": code }))["value"].clone()
+    };
+    run(&mut browser, "getSelection().selectAllChildren(document.getElementById('line-shell'))");
+    run(&mut browser, "document.getElementById('renew').focus()");
     lab.gpu(40960, "");
     browser.ask(&json!({ "command": "see", "words": "memory 40 GiB of 80 GiB" }));
+    let kept = run(&mut browser, "[getSelection().toString(), document.activeElement.id]");
+    assert!(kept[0].as_str().unwrap().starts_with("ssh ") && kept[1] == "renew", "{kept}");
+    // Behind other tabs it asks for nothing; in front again it has the newest.
+    let hidden = |is: bool| {
+        format!(
+            "Object.defineProperty(document, 'hidden', {{ value: {is}, configurable: true }}); \
+             document.dispatchEvent(new Event('visibilitychange'))"
+        )
+    };
+    assert!(run(&mut browser, "events.url").as_str().unwrap().ends_with("/live?use"));
+    run(&mut browser, &hidden(true));
+    assert_eq!(run(&mut browser, "events === undefined"), true);
+    lab.gpu(20480, "");
+    run(&mut browser, &hidden(false));
+    browser.ask(&json!({ "command": "see", "words": "memory 20 GiB of 80 GiB" }));
     // What was opened meanwhile is still open.
     browser.ask(&json!({ "command": "press", "words": "Release it now" }));
     eventually("it is released", SOON, || site.cluster.status("ada")["reservation"].is_null().then_some(()));
+    // Where no figures are shown none are waited for.
+    site.open(&mut browser, "/");
+    assert!(run(&mut browser, "events.url").as_str().unwrap().ends_with("/live"));
 }

@@ -59,7 +59,7 @@ fn with_a_certificate_everything_is_https() {
     browser.ask(&json!({ "command": "choose", "slot": "gpu1/1" }));
     browser.ask(&json!({ "command": "press", "words": "Reserve" }));
     browser.ask(&json!({ "command": "see", "words": "gpu1/1 is yours" }));
-    site.inspect(&mut browser);
+    site.inspect_in_both(&mut browser, ["gpu1/1 is yours", "gpu1/1 est à vous"]);
     eventually("JupyterLab runs", START, || {
         (site.cluster.status("ada")["reservation"]["jupyter"]["state"] == "running").then_some(())
     });
@@ -73,10 +73,12 @@ fn with_a_certificate_everything_is_https() {
         .iter()
         .filter(|c| c["name"].as_str().unwrap().contains("clusteria"))
         .collect();
-    assert!(ours.len() >= 3, "{cookies}");
+    assert!(ours.len() >= 4, "{cookies}");
     for cookie in ours {
         assert_eq!((&cookie["secure"], &cookie["httpOnly"]), (&json!(true), &json!(true)), "{cookie}");
-        assert!(cookie["name"].as_str().unwrap().starts_with("__Host-"), "{cookie}");
+        // The language opens nothing.
+        let name = cookie["name"].as_str().unwrap();
+        assert!(name.starts_with("__Host-") || name == "clusteria-lang", "{cookie}");
     }
 }
 

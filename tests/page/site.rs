@@ -63,6 +63,16 @@ impl Site {
         let verdict = browser.ask(&json!({ "command": "inspect" }));
         assert_eq!(verdict["violations"], json!([]), "{verdict:#}");
     }
+
+    /// The same in both languages; what is shown has these words in English and these in French.
+    pub fn inspect_in_both(&self, browser: &mut Browser, words: [&str; 2]) {
+        self.inspect(browser);
+        for (language, words) in ["Français", "English"].into_iter().zip(words.into_iter().rev()) {
+            browser.ask(&json!({ "command": "press", "words": language }));
+            browser.ask(&json!({ "command": "see", "words": words }));
+            self.inspect(browser);
+        }
+    }
 }
 
 /// The code of now (RFC 6238), by the tool that the tests have.

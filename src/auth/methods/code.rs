@@ -32,7 +32,7 @@ impl Authenticator {
         match logged(taken.await) {
             Some(true) => {
                 guard.right();
-                Ok(Login::In(half.identity))
+                Ok(Login::In(half.identity, half.checked))
             }
             Some(false) => Err(guard.wrong("a code that was taken before")),
             None => Err(Why(Denial::Busy, "the ledger failed")),

@@ -8,7 +8,7 @@ use crate::auth::hasher::Lane;
 use crate::auth::people::{Account, UNKNOWN};
 use crate::auth::{Attempt, Authenticator, Denial, Inner, Login, Why, logged, password};
 use crate::config::AuthMethod;
-use crate::reservation::UserName;
+use crate::reservation::{ReservationId, UserName};
 use crate::store::Origin;
 
 impl Authenticator {
@@ -43,17 +43,18 @@ impl Authenticator {
         let own = record.as_ref().and_then(|record| record.password.clone());
         let has_own = own.is_some();
         let lent = self.inner.reservation_password(user.clone()).await;
-        let [is_own, is_lent] = self.opens(password.to_owned(), [own, lent], lane).await?;
-        let by_own = Proof::by(AuthMethod::Password);
-        match (record, user) {
+        let hashes = [own.clone(), lent.as_ref().map(|(_, hash)| hash.clone())];
+        let [is_own, is_lent] = self.opens(password.to_owned(), hashes, lane).await?;
+        let (by_own, by_lent) = (Proof::by_password(own), lent.map(Proof::by_reservation));
+        match (record, user, by_lent) {
             // Also of somebody from the directory whom an administrator has given a password: they must still be in it.
-            (Some(_), Some(user)) if is_own => Ok((self.account(&user).await?, by_own)),
-            (Some(_), Some(user)) if is_lent => Ok((self.account(&user).await?, Proof::by_reservation())),
-            (Some(record), _) if record.origin == Origin::Local || has_own => {
+            (Some(_), Some(user), _) if is_own => Ok((self.account(&user).await?, by_own)),
+            (Some(_), Some(user), Some(by_lent)) if is_lent => Ok((self.account(&user).await?, by_lent)),
+            (Some(record), ..) if record.origin == Origin::Local || has_own => {
                 Err(Why(Denial::Wrong, "wrong password"))
             }
-            (record, Some(user)) => Ok((self.check_in_directory(record, &user, password).await?, by_own)),
-            (None | Some(_), None) => Err(Why(Denial::Wrong, UNKNOWN)),
+            (record, Some(user), _) => Ok((self.check_in_directory(record, &user, password).await?, by_own)),
+            (None | Some(_), None, _) => Err(Why(Denial::Wrong, UNKNOWN)),
         }
     }
 
@@ -78,7 +79,10 @@ impl Authenticator {
 
 impl Inner {
     /// The hash of the user's live reservation; an impossible name costs the same look-up.
-    pub(in crate::auth) async fn reservation_password(&self, user: Option<UserName>) -> Option<String> {
+    pub(in crate::auth) async fn reservation_password(
+        &self,
+        user: Option<UserName>,
+    ) -> Option<(ReservationId, String)> {
         let found = self.ledger.run(move |l| match &user {
             Some(user) => l.live_password(user, Timestamp::now()),
             None => Ok(None),

@@ -35,8 +35,10 @@ impl FromRequestParts<Arc<Site>> for Bearer {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(Problem::Token);
         }
-        let who = site.door.auth.by_token(peer, token.trim()).await.ok_or(Problem::Token)?;
-        Ok(Self { site: site.clone(), who, peer, lang: language(&parts.headers) })
+        let lang = language(&parts.headers);
+        let who = site.door.auth.by_token(peer, token.trim()).await;
+        let who = who.map_err(|denial| Problem::denied(denial, lang))?;
+        Ok(Self { site: site.clone(), who, peer, lang })
     }
 }
 

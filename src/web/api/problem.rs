@@ -1,13 +1,17 @@
 //! Why not, as JSON: a code for programs and a sentence for people.
 
+use std::time::Duration;
+
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde_json::json;
 
+use crate::auth::Denial;
 use crate::reservation::Refusal;
 use crate::text::refusal::Refused;
+use crate::text::web::Page;
 use crate::text::{Lang, Say};
 
 /// What is answered instead.
@@ -15,6 +19,8 @@ use crate::text::{Lang, Say};
 pub(super) enum Problem {
     /// No token, or none of ours.
     Token,
+    /// Many wrong tokens have come from there.
+    Later(Duration, Lang),
     /// Not an administrator.
     NotAdmin,
     NotFound,
@@ -30,6 +36,15 @@ pub(super) enum Problem {
 }
 
 impl Problem {
+    /// Why a token does not open.
+    pub(super) fn denied(denial: Denial, lang: Lang) -> Self {
+        match denial {
+            Denial::Wrong => Self::Token,
+            Denial::Later(time) => Self::Later(time, lang),
+            Denial::DirectoryDown | Denial::Busy => Self::Failed(Page::SomethingFailed.say(lang)),
+        }
+    }
+
     fn parts(self) -> (StatusCode, &'static str, String) {
         let plain = |status, code, words: &str| (status, code, words.to_owned());
         match self {
@@ -38,6 +53,7 @@ impl Problem {
                 "token",
                 "Send a token of yours: Authorization: Bearer clusteria_… (the page makes them)",
             ),
+            Self::Later(_, lang) => (StatusCode::TOO_MANY_REQUESTS, "later", Page::WrongTokens.say(lang)),
             Self::NotAdmin => plain(StatusCode::FORBIDDEN, "not-admin", "Only administrators can do that"),
             Self::NotFound => plain(StatusCode::NOT_FOUND, "not-found", "There is nothing here"),
             Self::Method => plain(StatusCode::METHOD_NOT_ALLOWED, "method", "Not by this method"),
@@ -76,11 +92,17 @@ fn of(refusal: &Refusal) -> (StatusCode, &'static str) {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let again = match &self {
+            Self::Later(time, _) => Some(HeaderValue::from(time.as_secs().saturating_add(1))),
+            _ => None,
+        };
         let (status, code, message) = self.parts();
         let mut answer = (status, Json(json!({ "error": code, "message": message }))).into_response();
         if status == StatusCode::UNAUTHORIZED {
-            let scheme = axum::http::HeaderValue::from_static("Bearer");
-            answer.headers_mut().insert(axum::http::header::WWW_AUTHENTICATE, scheme);
+            answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = again {
+            answer.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
         answer
     }

@@ -118,12 +118,19 @@ pub(super) fn outward(headers: &mut HeaderMap, origin: &str, upgraded: bool) {
 /// A container's cookie as browsers get it: with a name, because without one its value could read as one of ours
 /// (`=clusteria=…`), and for this host alone.
 fn own_cookie(cookie: &str) -> Option<String> {
-    let (name, _) = cookie.split(';').next()?.split_once('=')?;
+    // The first part is the cookie, whatever it is called; the attributes are what follows.
+    let (pair, attributes) = cookie.split_once(';').unwrap_or((cookie, ""));
+    let (name, _) = pair.split_once('=')?;
     if name.trim().is_empty() || is_our_cookie(name) {
         return None;
     }
-    let is_domain = |part: &&str| part.trim().to_ascii_lowercase().starts_with("domain");
-    Some(cookie.split(';').filter(|part| !is_domain(part)).collect::<Vec<_>>().join(";"))
+    let kept = attributes.split(';').filter(|part| !part.is_empty() && !is_domain(part));
+    Some([pair].into_iter().chain(kept).collect::<Vec<_>>().join(";"))
+}
+
+fn is_domain(attribute: &str) -> bool {
+    let name = attribute.split('=').next().unwrap_or_default();
+    name.trim().eq_ignore_ascii_case("domain")
 }
 
 fn again(headers: &mut HeaderMap) {
@@ -197,5 +204,22 @@ mod tests {
             answer,
             headers(&[("set-cookie", "_xsrf=1; Path=/"), ("location", "http://gpu1:8888/lab")])
         );
+    }
+
+    /// What is called like an attribute is a cookie all the same: taken away, it would let the next part be one.
+    #[test]
+    fn a_cookie_keeps_its_name_and_loses_its_domain() {
+        for (sent, kept) in [
+            ("domain=x; clusteria=evil; Path=/", "domain=x; clusteria=evil; Path=/"),
+            (
+                "Domain=x; __Host-clusteria=evil; Secure; Path=/",
+                "Domain=x; __Host-clusteria=evil; Secure; Path=/",
+            ),
+            ("domain_pref=1; Path=/", "domain_pref=1; Path=/"),
+            ("a=1; DOMAIN = example.org;domain;Path=/; domain_pref=1", "a=1;Path=/; domain_pref=1"),
+            ("a=1", "a=1"),
+        ] {
+            assert_eq!(own_cookie(sent).as_deref(), Some(kept), "{sent}");
+        }
     }
 }

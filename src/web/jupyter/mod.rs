@@ -25,7 +25,7 @@ mod tickets;
 use tickets::Ticket;
 pub(super) use tickets::Tickets;
 
-use super::cookies::cookie;
+use super::cookies::{add_cookie, cookie, is_planted, unplant};
 use super::guard::{host, is_ours};
 use super::layout;
 use super::session::{Secret, hex};
@@ -59,15 +59,28 @@ impl Door {
 
     pub(super) async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let lang = language(request.headers());
-        match self.try_answer(request).await {
-            Ok(answer) => answer,
+        let planted = self.planted(&request);
+        let mut answer = match self.try_answer(request).await {
+            Ok(answer) => return answer,
             Err(No::Refused(status, words)) => (status, words.say(lang) + "\n").into_response(),
             Err(No::ToThePage(to)) => (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response(),
             Err(No::OtherMachine(mine)) => {
                 let words = Page::ProxyOtherMachine { slot: &mine.slot };
                 (StatusCode::CONFLICT, words.say(lang) + "\n").into_response()
             }
+        };
+        for gone in &planted {
+            add_cookie(&mut answer, gone);
         }
+        answer
+    }
+
+    /// What takes cookies of our names away that scripts have planted here: a second one locks its owner out, and stays.
+    fn planted(&self, request: &Request<Body>) -> Vec<String> {
+        let (asked, https) = (request.headers(), self.site.https());
+        let names = [headers::cookie_name(https), headers::browser_cookie_name(https)];
+        let planted = names.into_iter().filter(|name| is_planted(asked, name));
+        planted.flat_map(|name| unplant(name, host(asked), request.uri().path())).collect()
     }
 
     async fn try_answer(&self, request: Request<Body>) -> Result<Response<Body>, No> {
@@ -183,7 +196,9 @@ pub(super) async fn open(form: Posted) -> Result<axum::response::Response, axum:
     let mine = active(&visitor, session.who.user())?;
     let workspaces = &visitor.site.door.workspaces;
     // JupyterLab is closed without a password. Nobody has to know this one: the button is the way in.
-    if !workspaces.has_password(&mine.id).await && workspaces.renew_password(&mine.user).await.is_err() {
+    let has_password = workspaces.has_password(&mine.id).await
+        || matches!(workspaces.renew_password_from(&mine.user, visitor.spared(&session)).await, Ok(Some(_)));
+    if !has_password {
         return Err(layout::refusal(&visitor, StatusCode::SERVICE_UNAVAILABLE, Page::SomethingFailed));
     }
     let place = place(&visitor, &mine)?;

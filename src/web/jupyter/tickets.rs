@@ -15,7 +15,7 @@ use crate::web::session::{Key, Secret, hex};
 
 /// From one click to the browser's next request.
 const TICKET_LIFE: Duration = Duration::from_secs(30);
-/// Tickets that wait, in all and of one session.
+/// Tickets that wait, in all and for one reservation.
 const MOST_TICKETS: usize = 1024;
 const MOST_OF_ONE: usize = 8;
 
@@ -50,8 +50,13 @@ impl Tickets {
         let secret = Secret::new()?;
         let mut waiting = self.waiting();
         waiting.retain(|_, (_, since)| since.elapsed() < TICKET_LIFE);
-        let of_one = waiting.values().filter(|(other, _)| other.session == ticket.session).count();
-        if waiting.len() >= MOST_TICKETS || of_one >= MOST_OF_ONE {
+        // However many sessions its holder has; the oldest gives way, which nobody redeems any more.
+        let of_one = waiting.iter().filter(|(_, (other, _))| other.reservation == ticket.reservation);
+        if of_one.clone().count() >= MOST_OF_ONE {
+            let oldest = of_one.min_by_key(|(_, (_, since))| *since).map(|(key, _)| *key);
+            oldest.and_then(|key| waiting.remove(&key));
+        }
+        if waiting.len() >= MOST_TICKETS {
             return None;
         }
         waiting.insert(secret.key(), (ticket, Instant::now()));
@@ -86,7 +91,7 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
-    use crate::store::SessionRecord;
+    use crate::store::{Checked, SessionRecord};
 
     #[tokio::test]
     async fn a_ticket_is_good_once_for_a_moment_and_in_one_browser() {
@@ -97,7 +102,7 @@ mod tests {
         ledger.add_user(&user, None, began).unwrap();
         let record = SessionRecord { user, identity: String::new(), began, lent_by: None };
         let past = began - SignedDuration::from_hours(1);
-        ledger.begin_session(&hex(session.key()), &record, past).unwrap();
+        assert!(ledger.begin_session(&hex(session.key()), &record, &Checked::Elsewhere, past).unwrap());
         let tickets = Tickets::new(ledger);
         let reservation = ReservationId::new();
         let ticket = Ticket { session: session.key(), reservation, browser: hex(browser.key()) };
@@ -117,5 +122,26 @@ mod tests {
         assert!(tickets.redeem(&late, &browser).await.is_none());
         let orphan = tickets.issue(Ticket { session: late.key(), ..ticket }).unwrap();
         assert!(tickets.redeem(&orphan, &browser).await.is_none(), "its session has ended");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_many_tickets_for_one_reservation_the_oldest_gives_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let tickets = Tickets::new(Ledger::open(&folder.path().join("l.db")).unwrap());
+        // Each from a session of its own.
+        let ticket = |reservation: &ReservationId| Ticket {
+            session: Secret::new().unwrap().key(),
+            reservation: reservation.clone(),
+            browser: String::new(),
+        };
+        let [mine, other] = [(); 2].map(|()| ReservationId::new());
+        let others = tickets.issue(ticket(&other)).unwrap();
+        let mut issued = Vec::new();
+        for _ in 0..=MOST_OF_ONE {
+            issued.push(tickets.issue(ticket(&mine)).unwrap());
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        let waits = |ticket: &Secret| tickets.waiting().contains_key(&ticket.key());
+        assert!(!waits(&issued[0]) && issued[1..].iter().all(waits) && waits(&others));
     }
 }
