@@ -42,23 +42,13 @@ impl Cards {
     /// How many there are: those that do not answer any more, too.
     pub(super) fn count(&self, machine: &Machine) -> usize {
         let entries: BTreeSet<Entry> = machine.slots.iter().map(entry).collect();
-        let (mut found, mut untold, mut told) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        let (mut named, mut answering) = (BTreeSet::new(), BTreeSet::new());
-        for entry in &entries {
-            let Some(listing) = self.listing(machine, entry) else {
-                untold.extend(entry);
-                continue;
-            };
-            told.extend(entry);
-            found.extend(listing.keys());
-            // Some have never answered. Entries may have some in common, and each of those is missing once.
-            if listing.len() < entry.len() {
-                named.extend(entry);
-                answering.extend(listing.keys());
-            }
-        }
-        found.extend(untold.difference(&told));
-        found.len().saturating_add(named.len().saturating_sub(answering.len()))
+        let listing = |entry| self.listing(machine, entry).map(|listing| (entry, listing));
+        let told: Vec<(&Entry, &Listing)> = entries.iter().filter_map(listing).collect();
+        let by_uuid: BTreeSet<&String> = told.iter().flat_map(|(_, listing)| listing.keys()).collect();
+        let by_entry: BTreeSet<&String> = told.iter().flat_map(|(entry, _)| *entry).collect();
+        let untold: BTreeSet<&String> =
+            entries.iter().flatten().filter(|id| !by_entry.contains(id)).collect();
+        by_uuid.union(&untold).count().saturating_add(never_seen(&told))
     }
 
     /// The model of each that is known.
@@ -76,6 +66,19 @@ impl Cards {
     fn listing(&self, machine: &Machine, entry: &Entry) -> Option<&Listing> {
         self.0.get(&(machine.name.clone(), entry.clone()))
     }
+}
+
+/// How many of the entries' GPUs no agent has listed yet. Entries may have some in common, and each is missing once.
+fn never_seen(told: &[(&Entry, &Listing)]) -> usize {
+    let short = told.iter().filter(|(entry, listing)| listing.len() < entry.len());
+    let short: BTreeSet<&String> = short.flat_map(|(entry, _)| *entry).collect();
+    let near = told.iter().filter(|(entry, _)| entry.iter().any(|id| short.contains(id)));
+    let (mut named, mut seen) = (BTreeSet::new(), BTreeSet::new());
+    for (entry, listing) in near {
+        named.extend(*entry);
+        seen.extend(listing.keys());
+    }
+    named.len().saturating_sub(seen.len())
 }
 
 fn entry(slot: &Slot) -> Entry {

@@ -228,6 +228,11 @@ mod tests {
         let shared = machine(vec![slot(1, &["0", "1"]), slot(2, &["1", "0"]), slot(3, &["1"])]);
         let agents = [lists(1, &["a"]), lists(2, &["a"]), lists(3, &[])];
         assert_eq!(counted(&shared, &agents, &mut Cards::default()), (2, 1));
+        let agents = [lists(1, &["a", "b"]), lists(3, &[])];
+        assert_eq!(counted(&shared, &agents, &mut Cards::default()), (2, 2), "it is one of slot 1's");
+        let chained = machine(vec![slot(1, &["0", "1"]), slot(2, &["1", "2"])]);
+        let agents = [lists(1, &["a", "b"]), lists(2, &["b"])];
+        assert_eq!(counted(&chained, &agents, &mut Cards::default()), (3, 2));
     }
 
     #[test]
