@@ -30,6 +30,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// A request's head arrives within this time; so long may a kept connection be idle too.
 const HEAD_LIMIT: Duration = Duration::from_secs(30);
+/// Who has come when the end begins, and has not asked for anything yet, has so long for it.
+const FIRST_REQUEST: Duration = Duration::from_secs(2);
 /// A request's head fits in this, or it is refused.
 const HEAD_BYTES: usize = 64 * 1024;
 
@@ -189,7 +191,10 @@ async fn http(
     answers: Answers,
     (place, closing): Life,
 ) -> io::Result<()> {
+    let asked = CancellationToken::new();
+    let asks = asked.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
+        asks.cancel();
         request.extensions_mut().insert(ends);
         request.extensions_mut().insert(place.clone());
         answers.clone().answer(request)
@@ -201,9 +206,14 @@ async fn http(
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::pin!(serving);
+    let end = async {
+        closing.cancelled().await;
+        // hyper would close a fresh connection at once, under a request that is on its way.
+        let _ = timeout(FIRST_REQUEST, asked.cancelled()).await;
+    };
     let outcome = tokio::select! {
         outcome = &mut serving => outcome,
-        () = closing.cancelled() => {
+        () = end => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }
