@@ -1,4 +1,4 @@
-//! What containers may reach, as a machine's packet filter has it: the script that `clusteria firewall` prints.
+//! What containers may reach, and who reaches them, as a machine's packet filter has it: what `clusteria firewall` prints.
 //!
 //! The gateway cannot do this for machines that it only knows by their engine's API, and a helper container with
 //! the host's network and its administration would be as mighty as root there. So an administrator installs the

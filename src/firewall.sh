@@ -24,12 +24,15 @@ add() { iptables -w -A "$@"; }
 hook() { iptables -w -I "$1" 1 -i "$bridge" -j "$2"; }
 unhook() { while iptables -w -D "$1" -i "$bridge" -j "$2" 2>/dev/null; do :; done; }
 empty() { iptables -w -F "$1" 2>/dev/null || iptables -w -N "$1"; }
+# From elsewhere nobody gets to a container, who knows the way to its network: only by a port that the engine has published.
+outside() { iptables -w "$@" -o "$bridge" ! -i "$bridge" -m conntrack ! --ctstate ESTABLISHED,RELATED,DNAT -j DROP; }
 remove() { if iptables -w -F "$1" 2>/dev/null; then iptables -w -X "$1"; fi; }
 unhook6() { while ip6tables -w -D "$1" -i "$bridge" -j DROP 2>/dev/null; do :; done; }
 
 stop() {
     unhook INPUT "$in"
     unhook DOCKER-USER "$out"
+    while outside -D DOCKER-USER 2>/dev/null; do :; done
     remove "$in"
     remove "$out"
     unhook6 INPUT
@@ -45,6 +48,7 @@ start() {
     rules
     hook INPUT "$in"
     hook DOCKER-USER "$out"
+    outside -I DOCKER-USER
     # Containers have no IPv6 address but their link-local one, which leads to this host.
     for chain in INPUT FORWARD; do
         ip6tables -w -I "$chain" 1 -i "$bridge" -j DROP 2>/dev/null || true

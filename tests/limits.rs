@@ -1,48 +1,16 @@
-//! What a container may not: memory, processes, root, other people's containers, the machine. Each rule with its denial.
+//! What a container may not: memory, processes, root, others' files. Each rule with its denial.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
+use common::echo::{echo_times, middle_and_worst};
 use common::terminal::Terminal;
-use common::{Cluster, Plan, SOON, docker, eventually};
-
-/// Echo times of a program in somebody's container, in microseconds, sorted.
-fn echo_times(cluster: &Cluster, user: &str, count: usize) -> Vec<u128> {
-    let mut ssh =
-        cluster.ssh(user).command("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut input = ssh.stdin.take().unwrap();
-    let mut output = BufReader::new(ssh.stdout.take().unwrap());
-    let mut line = String::new();
-    let mut times: Vec<u128> = (0..count)
-        .map(|round| {
-            let began = Instant::now();
-            writeln!(input, "{round}").unwrap();
-            line.clear();
-            output.read_line(&mut line).unwrap();
-            let took = began.elapsed().as_micros();
-            // A person types no faster.
-            std::thread::sleep(Duration::from_millis(5));
-            took
-        })
-        .collect();
-    drop(input);
-    ssh.wait().unwrap();
-    times.sort_unstable();
-    times
-}
-
-fn middle_and_worst(times: &[u128]) -> (u128, u128) {
-    (times[times.len() / 2], times[times.len() * 99 / 100])
-}
+use common::{Cluster, Plan, SOON, eventually};
 
 /// Out of memory again and again, then a fork bomb, while somebody else types in the next container.
 #[test]
@@ -208,167 +176,4 @@ fn nobody_becomes_root_and_nobody_reaches_pid_1() {
     }
     assert_eq!(run("ls /dev | grep -cE '^(sd|vd|nvme|loop|mem|kmsg)'").stdout, "0\n");
     assert_eq!(run("echo alive").success().stdout, "alive\n");
-}
-
-/// The packet filter's rules of a cluster, on this machine: they concern its own bridge only.
-struct Rules(std::path::PathBuf);
-
-impl Rules {
-    fn start(cluster: &Cluster) -> Self {
-        let script = cluster.path("firewall");
-        fs::write(&script, cluster.cli(&["firewall"]).success().stdout).unwrap();
-        let rules = Self(script);
-        rules.run("start");
-        // As often as one likes.
-        rules.run("start");
-        rules
-    }
-
-    fn run(&self, word: &str) {
-        let ran = Command::new("sh").arg(&self.0).arg(word).output().unwrap();
-        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-    }
-}
-
-impl Drop for Rules {
-    fn drop(&mut self) {
-        let _ = Command::new("sh").arg(&self.0).arg("stop").output();
-    }
-}
-
-/// Somebody else's host: a namespace behind this machine, with addresses of the internet and private ones.
-struct Elsewhere {
-    name: String,
-    link: String,
-}
-
-const INTERNET: &str = "11.99.7.2";
-const DENIED: &str = "11.99.7.3";
-const PRIVATE: &str = "10.213.7.2";
-const ALLOWED: &str = "10.213.7.3";
-
-impl Elsewhere {
-    fn new() -> Self {
-        let pid = std::process::id();
-        let elsewhere = Self { name: format!("ct-{pid}-else"), link: format!("ctel{}", pid % 100_000) };
-        let Self { name, link } = &elsewhere;
-        ip(&format!("netns add {name}"));
-        ip(&format!("link add {link} type veth peer name eth0 netns {name}"));
-        ip(&format!("-n {name} link set lo up"));
-        ip(&format!("-n {name} link set eth0 up"));
-        ip(&format!("link set {link} up"));
-        for network in ["11.99.7", "10.213.7"] {
-            ip(&format!("addr add {network}.1/24 dev {link}"));
-            for host in [2, 3] {
-                ip(&format!("-n {name} addr add {network}.{host}/24 dev eth0"));
-            }
-        }
-        ip(&format!("-n {name} route add default via 11.99.7.1"));
-        elsewhere
-    }
-
-    /// Listens on all of its addresses.
-    fn serve(&self, port: u16) -> common::Running {
-        let listen = format!(
-            "import socket\ns = socket.create_server(('0.0.0.0', {port}))\nprint('up', flush=True)\nwhile True: s.accept()[0].close()"
-        );
-        let mut server = Command::new("ip");
-        server.args(["netns", "exec", &self.name, "python3", "-c", &listen]).stdout(Stdio::piped());
-        let mut server = common::Running::start(&mut server);
-        let mut line = String::new();
-        BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "up\n");
-        server
-    }
-}
-
-impl Drop for Elsewhere {
-    fn drop(&mut self) {
-        let _ = Command::new("ip").args(["netns", "del", &self.name]).output();
-        let _ = Command::new("ip").args(["link", "del", &self.link]).output();
-    }
-}
-
-#[track_caller]
-fn ip(words: &str) {
-    let ran = Command::new("ip").args(words.split(' ')).output().unwrap();
-    assert!(ran.status.success(), "ip {words}: {}", String::from_utf8_lossy(&ran.stderr));
-}
-
-#[test]
-fn the_network_lets_through_what_is_allowed_and_nothing_else() {
-    let elsewhere = Elsewhere::new();
-    let _servers = [elsewhere.serve(8080), elsewhere.serve(8081)];
-    let more = format!("[network]\nallow = [\"{ALLOWED}:8080\"]\ndeny = [\"{DENIED}\"]\n");
-    let cluster = Cluster::start(Plan { ssh: "", more, ..Plan::default() });
-    for user in ["ada", "bob"] {
-        cluster.ssh(user).run("clusteria reserve").success();
-    }
-    let reaches = |host: &str, port: u16| {
-        let words = format!("timeout 3 bash -c 'exec 3<>/dev/tcp/{host}/{port}' 2>/dev/null; echo $?");
-        cluster.ssh("ada").run(&words).success().stdout == "0\n"
-    };
-    let bobs = cluster.ssh("bob").run("hostname -I").success().stdout.trim().to_owned();
-    let mut listening = cluster
-        .ssh("bob")
-        .command("python3 -m http.server 7777")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    eventually("bob serves", SOON, || {
-        (cluster.ssh("bob").run("bash -c 'exec 3<>/dev/tcp/127.0.0.1/7777'").status == 0).then_some(())
-    });
-    // The machine as a container sees it: what listens on all addresses, an engine's API for one, listens here too.
-    let format = "{{range .IPAM.Config}}{{.Gateway}}{{end}}";
-    let machine: Ipv4Addr =
-        docker(&["network", "inspect", "-f", format, &format!("clusteria-{}", cluster.name)])
-            .trim()
-            .parse()
-            .unwrap();
-    let engine = TcpListener::bind((machine, 0)).unwrap();
-    let engine_port = engine.local_addr().unwrap().port();
-    let tailnet = TcpListener::bind("11.99.7.1:0").unwrap();
-    let tailnet_port = tailnet.local_addr().unwrap().port();
-
-    // The engine's own separation holds without the rules; the machine needs them.
-    assert!(!reaches(&bobs, 7777), "containers reach each other");
-    assert!(
-        reaches(&machine.to_string(), engine_port),
-        "without rules the machine is reached: else this proves nothing"
-    );
-    assert!(reaches(INTERNET, 8080) && reaches(PRIVATE, 8080) && reaches(DENIED, 8080));
-    let doctor = cluster.cli(&["doctor", "--json"]);
-    assert_eq!(doctor.status, 1);
-    assert!(doctor.stdout.contains("containers reach the machine or the gateway"), "{}", doctor.stdout);
-
-    let rules = Rules::start(&cluster);
-    for (what, host, port, allowed) in [
-        ("another container", bobs.as_str(), 7777, false),
-        ("the engine's API", &machine.to_string(), engine_port, false),
-        ("a service of the machine on another address", "11.99.7.1", tailnet_port, false),
-        ("the gateway's SSH", &machine.to_string(), cluster.port, false),
-        ("the internet", INTERNET, 8080, true),
-        ("a denied host of the internet", DENIED, 8080, false),
-        ("a private network", PRIVATE, 8080, false),
-        ("what is allowed", ALLOWED, 8080, true),
-        ("another port of it", ALLOWED, 8081, false),
-        ("a cloud's metadata", "169.254.169.254", 80, false),
-    ] {
-        assert_eq!(reaches(host, port), allowed, "{what}");
-    }
-    // Refused at once: programs must not hang.
-    let began = Instant::now();
-    assert!(!reaches(PRIVATE, 8080));
-    assert!(began.elapsed() < Duration::from_millis(2500), "{:?}", began.elapsed());
-    // Names are still resolved (by the engine), and SSH by the gateway goes on.
-    assert_eq!(cluster.ssh("ada").run("getent hosts localhost >/dev/null; echo in").success().stdout, "in\n");
-    let doctor = cluster.cli(&["doctor", "--json"]);
-    assert!(doctor.stdout.contains("cannot be reached from a container"), "{}", doctor.stdout);
-
-    rules.run("stop");
-    assert!(reaches(&machine.to_string(), engine_port), "stop leaves nothing");
-    drop((rules, engine, tailnet));
-    listening.kill().unwrap();
-    listening.wait().unwrap();
 }

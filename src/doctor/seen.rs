@@ -101,8 +101,9 @@ fn there(
                 "report this",
             );
         }
-        // Room for nothing: what a full disk refuses is no right that is missing.
-        (false, Err(_)) if free < HARDLY_ANYTHING => {
+        // Room for nothing: what a full disk refuses is no right that is missing, and an empty file needs none. Where
+        // nothing is counted, only a try tells.
+        (false, tried) if free < HARDLY_ANYTHING && (tried.is_err() || total > 0) => {
             return notes.error(subject, format!("full: {room}"), make_room);
         }
         (false, Err(why)) => {

@@ -15,6 +15,7 @@ use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 pub mod browser;
+pub mod echo;
 pub mod engines;
 pub mod lab;
 mod programs;

@@ -188,25 +188,5 @@ class Nfs(unittest.TestCase):
         self.assertIn("who may mount it?", sh(DEPLOY / "storage/nfs", "serve", "--dry-run", wanted=1))
 
 
-class Gluster(unittest.TestCase):
-    """What would be run; GlusterFS itself opens ports of the machine, which tests must not."""
-
-    TOOL = DEPLOY / "storage/gluster"
-
-    def test_three_machines_have_a_copy_each_and_nobody_else_may_mount(self):
-        machines = [word for name in ("gpu1", "gpu2", "gpu3") for word in ("--machine", name)]
-        said = sh(self.TOOL, "create", "--dry-run", *machines)
-        self.assertIn("'replica' '3' 'transport' 'tcp' 'gpu1:/srv/clusteria/storage/brick' 'gpu2:", said)
-        self.assertIn("'auth.allow' '127.0.0.1,gpu1,gpu2,gpu3'", said)
-        said = sh(self.TOOL, "mount", "--dry-run", "--fstab", "none", "--sharing", "own", *machines)
-        self.assertIn("backup-volfile-servers=gpu2:gpu3", said)
-        self.assertIn("'chmod' '1777'", said)
-
-    def test_what_cannot_work_is_refused(self):
-        self.assertIn("which machines?", sh(self.TOOL, "create", "--dry-run", wanted=1))
-        self.assertIn("cannot agree", sh(self.TOOL, "create", "--dry-run", "--machine", "a", "--machine", "b", wanted=1))
-        self.assertIn("no name of a machine", sh(self.TOOL, "create", "--dry-run", "--machine", "*", wanted=1))
-
-
 if __name__ == "__main__":
     unittest.main()
