@@ -5,6 +5,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 
 import paramiko
 from paramiko.message import Message
@@ -67,10 +68,23 @@ class Client:
         except Exception as error:
             raise Gone() from error
 
+    def get(self):
+        """What was read next. An end that comes while the thread still sits in the original read is not in the queue."""
+        deadline = time.monotonic() + LIMIT
+        while True:
+            over = not self.transport.is_active()
+            try:
+                return self.seen.get(timeout=0.2)
+            except queue.Empty:
+                if over:
+                    return None, b""
+                if time.monotonic() > deadline:
+                    raise
+
     def next(self, *skipped):
         """The next message, past those that may come at any time."""
         while True:
-            kind, payload = self.seen.get(timeout=LIMIT)
+            kind, payload = self.get()
             if kind is None:
                 raise Gone()
             if kind == 80 or kind in skipped:
