@@ -33,7 +33,8 @@ fn the_menu_leads_to_a_shell_and_the_next_login_to_the_same_container() {
         assert!(screen.contains(expected), "{expected}: {screen}");
     }
     terminal.resize(80, 20);
-    terminal.line("stty size");
+    // The client hears of it when it gets to it, perhaps after what was typed then.
+    terminal.line("until stty size | grep '^20 8[0]'; do sleep 0.1; done");
     terminal.shows("20 80");
     terminal.line("exit 3");
     terminal.shows("[ssh ended: 3]");
