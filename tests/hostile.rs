@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use common::raw::{passes, script};
-use common::{Cluster, Plan};
+use common::{Cluster, Plan, docker};
 
 /// What the gateway may keep after any attack: allocators do not give everything back.
 const MEMORY: u64 = 48 << 20;
@@ -142,7 +142,12 @@ fn floods_of_names_of_menus_and_of_records_are_bounded() {
     // 64 menus of two pictures of 24,000 cells.
     siege.stands("menus_without_end", &[], (128 << 20) + MEMORY);
     siege.stands("many_forwards", &[], MEMORY);
+    siege.cluster.ssh("ada").run("clusteria reserve gpu1/1");
+    let frozen = siege.cluster.running().remove(0);
+    assert!(frozen.ends_with("gpu1-1"), "{frozen}");
+    docker(&["pause", &frozen]);
     siege.stands("owed_answers", &[], MEMORY);
+    docker(&["unpause", &frozen]);
     let audit = std::fs::read_to_string(siege.cluster.path("audit.jsonl")).unwrap();
     let of_flood: Vec<_> = audit.lines().filter(|line| line.contains("from the container")).collect();
     assert!((200..1000).contains(&of_flood.len()), "{} records", of_flood.len());

@@ -93,7 +93,6 @@ struct Stranger {
 
 impl Stranger {
     fn enter(strangers: &Arc<Strangers>, socket: &TcpStream) -> io::Result<Self> {
-        let socket = socket.try_clone()?;
         let mut crowd = strangers.crowd();
         if crowd.sockets.len() >= MAX_STRANGERS
             && let Some((_, oldest)) = crowd.sockets.pop_first()
@@ -101,6 +100,7 @@ impl Stranger {
             // Its thread reads the end, and goes.
             let _ = oldest.shutdown(Shutdown::Both);
         }
+        let socket = socket.try_clone()?;
         let number = crowd.next;
         crowd.next += 1;
         crowd.sockets.insert(number, socket);

@@ -2,6 +2,7 @@
 //! full disk or a flood of logins must not push everything else out of the journal.
 
 use std::collections::HashMap;
+use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,8 @@ pub(super) fn begin() {
     registry().with(filter).with(lines.with_filter(Pace::default())).init();
 }
 
-/// How often each kind of line has been written: one for each place in the code.
+/// How often each kind of line has been written: one for each place in our code, and one for each level of libraries that
+/// log by other means.
 #[derive(Debug, Default)]
 struct Pace {
     kinds: Mutex<HashMap<Identifier, Complaint>>,
@@ -48,7 +50,8 @@ impl<S> Filter<S> for Pace {
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
         let unsaid = self.again(event.metadata().callsite(), Instant::now());
         if let Some(unsaid @ 1..) = unsaid {
-            eprintln!("{unsaid} lines like the next one were not written");
+            // Where the log cannot be written, what runs goes on.
+            let _ = writeln!(io::stderr(), "{unsaid} lines like the next one were not written");
         }
         unsaid.is_some()
     }
@@ -57,7 +60,6 @@ impl<S> Filter<S> for Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{self, Write};
     use std::sync::Arc;
 
     #[derive(Clone, Default)]

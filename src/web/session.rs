@@ -255,7 +255,13 @@ impl Sessions {
 
     /// One that could not be written down when it began; one that could has been ended.
     async fn keep_again(&self, secret: &Secret, session: Arc<Session>) -> Option<Arc<Session>> {
-        let checked = session.memory().unkept.clone()?;
+        let unkept = session.memory().unkept.clone();
+        let Some(checked) = unkept else {
+            // Another request of theirs may have written it since we looked.
+            let hash = hex(secret.key());
+            let there = self.ledger.run(move |l| l.session(&hash)).await;
+            return (!matches!(there, Ok(None))).then_some(session);
+        };
         match self.keep(secret, &session, &checked).await {
             Kept::Yes => session.memory().unkept = None,
             Kept::NotNow => return Some(session),

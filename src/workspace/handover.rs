@@ -240,14 +240,10 @@ impl Inner {
     /// The user gives up what the owner has: told there, in the background.
     pub(super) fn end_there(self: &Arc<Self>, id: &ReservationId, reason: EndReason) {
         let (inner, id) = (self.clone(), id.clone());
-        let user = self.desk.read(|book| book.get(&id).map(|held| held.user.clone()));
-        let question = user.and_then(|user| self.questions.take(user));
-        // Somebody who asks for it again and again has asked; what others decide is always told.
-        if question.is_none() && reason == EndReason::Released {
-            return;
-        }
+        // Who asks for it again and again has asked.
+        let Some(telling) = self.ends.take(id.clone()) else { return };
         self.kept.spawn(async move {
-            let _question = question;
+            let _telling = telling;
             match inner.roles.heir().await {
                 Some(heir) => heir.end(&id, reason).await,
                 None => drop(inner.end(&id, reason)),

@@ -48,8 +48,8 @@ use role::{Flag, Role, Roles};
 use agents::AgentKeys;
 pub use lease::{Container, Lease, Start};
 
-/// Somebody at a keyboard has one or two under way.
-const MOST_QUESTIONS: usize = 8;
+/// As many as the forwards of one connection, each of which may ask for the container that they all share.
+const MOST_QUESTIONS: usize = 64;
 
 /// All workspaces of the cluster.
 #[derive(Clone)]
@@ -83,6 +83,8 @@ struct Inner {
     hashing: Arc<Semaphore>,
     /// What each user has asked the owner for, where this is not the owner, and is not answered yet.
     questions: Arc<Seats<UserName>>,
+    /// Ends that the owner is being told of.
+    ends: Arc<Seats<ReservationId>>,
     /// Starts that another gateway's process carries out, and which.
     elsewhere: Mutex<HashMap<ReservationId, u32>>,
     /// Watchers, ends and all else that the next gateway can begin anew.
@@ -145,6 +147,7 @@ impl Workspaces {
             renewals: Seats::new(1),
             hashing: Arc::new(Semaphore::new(1)),
             questions: Seats::new(MOST_QUESTIONS),
+            ends: Seats::new(1),
             elsewhere: Mutex::default(),
             saved_queue: Mutex::default(),
             saved_offset: Mutex::default(),

@@ -324,7 +324,7 @@ def many_forwards(port, user, key):
 
 
 def owed_answers(port, user, key):
-    """One that takes a second to be answered, and behind it more than anybody waits for."""
+    """One that is not answered (its container is frozen), and behind it more than anybody waits for."""
     client = login(port, user, key)
     client.send(80, "tcpip-forward", True, "localhost", 0)
     try:

@@ -84,6 +84,7 @@ fn of(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::Offline { .. } => (StatusCode::SERVICE_UNAVAILABLE, "offline"),
         Refusal::StartFailed { .. } => (StatusCode::SERVICE_UNAVAILABLE, "start-failed"),
         Refusal::LedgerFailed { .. } => (StatusCode::SERVICE_UNAVAILABLE, "ledger"),
+        Refusal::TooMuchAtOnce => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         Refusal::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "restarting"),
         // Of clients that connect, not of what is asked for here.
         _ => (StatusCode::CONFLICT, "refused"),

@@ -11,12 +11,14 @@
 //! let in: one would stay in the browser, and answer for the next reservation's JupyterLab.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Path;
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use maud::{DOCTYPE, html};
+use tokio::time::sleep;
 
 mod carry;
 mod headers;
@@ -28,11 +30,11 @@ pub(super) use tickets::Tickets;
 use super::cookies::{add_cookie, cookie, is_planted, unplant};
 use super::guard::{host, is_ours};
 use super::layout;
-use super::session::{Secret, hex};
+use super::session::{Secret, Session, hex};
 use super::visitor::{Member, Posted, Visitor, language};
 use super::{Ends, Site};
 use crate::audit::Event;
-use crate::reservation::{MachineName, Reservation, State, UserName};
+use crate::reservation::{MachineName, Refusal, Reservation, State, UserName};
 use crate::store::PassRecord;
 use crate::text::Say;
 use crate::text::web::Page;
@@ -42,6 +44,9 @@ const OPEN_PATH: &str = "/clusteria/open";
 const TICKET_PATH: &str = "/clusteria/ticket/";
 /// Where JupyterLab begins.
 const START: &str = "/lab";
+/// A password that another click is making is there within a moment.
+const LOOK: Duration = Duration::from_millis(100);
+const LOOKS: usize = 50;
 /// Of a hash in hexadecimal digits.
 const HASH_CHARS: usize = 64;
 
@@ -194,11 +199,8 @@ pub(super) async fn open(form: Posted) -> Result<axum::response::Response, axum:
     let session = form.session()?;
     let visitor = form.visitor;
     let mine = active(&visitor, session.who.user())?;
-    let workspaces = &visitor.site.door.workspaces;
     // JupyterLab is closed without a password. Nobody has to know this one: the button is the way in.
-    let has_password = workspaces.has_password(&mine.id).await
-        || matches!(workspaces.renew_password_from(&mine.user, visitor.spared(&session)).await, Ok(Some(_)));
-    if !has_password {
+    if !has_password(&visitor, &session, &mine).await {
         return Err(layout::refusal(&visitor, StatusCode::SERVICE_UNAVAILABLE, Page::SomethingFailed));
     }
     let place = place(&visitor, &mine)?;
@@ -210,6 +212,21 @@ pub(super) async fn open(form: Posted) -> Result<axum::response::Response, axum:
         unwritten: 0,
     });
     Ok(onward(&visitor, &format!("{place}{OPEN_PATH}?from={}", visitor.host)))
+}
+
+/// Has the reservation a password, or has it one now? Another click may be at it.
+async fn has_password(visitor: &Visitor, session: &Session, mine: &Reservation) -> bool {
+    let workspaces = &visitor.site.door.workspaces;
+    for _ in 0..LOOKS {
+        if workspaces.has_password(&mine.id).await {
+            return true;
+        }
+        match workspaces.renew_password_from(&mine.user, visitor.spared(session)).await {
+            Err(Refusal::TooMuchAtOnce) => sleep(LOOK).await,
+            made => return matches!(made, Ok(Some(_))),
+        }
+    }
+    false
 }
 
 /// `GET /jupyter/ticket/{browser}`: back to JupyterLab's origin with a ticket. It changes nothing and tells nobody anything
