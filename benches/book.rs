@@ -19,9 +19,9 @@ fn main() {
     println!("{:>8} {:>10} {:>10} {:>10} {:>10} {:>10}", "slots", "whose", "claim", "full", "end", "view");
     for slots in SLOTS {
         let mut cluster = Cluster::of(slots);
-        let someone = user(slots / 2);
-        let whose = median(|| assert!(black_box(cluster.book.of(&someone)).is_some()));
-        let view = median(|| drop(black_box(cluster.book.view(cluster.now))));
+        let someone = user(slots - 2);
+        let whose = median(|| assert!(black_box(&cluster.book).of(black_box(&someone)).is_some()));
+        let view = median(|| drop(black_box(black_box(&cluster.book).view(cluster.now))));
         let (mut claims, mut fulls, mut ends) = (Vec::new(), Vec::new(), Vec::new());
         for turn in 0..TURNS {
             let newcomer = slots + 2 * turn;
