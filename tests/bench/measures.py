@@ -385,8 +385,8 @@ def start_to_prompt(side):
         began = time.monotonic()
         os.write(master, b"\r")
         seen = b""
-        # The card of what was reserved, with its password: Enter opens the shell.
-        while b"Enter" not in seen or b"localhost:8888" not in seen:
+        # The card of what was reserved, with its password: Enter opens the shell. Of other words only what differs is sent.
+        while b"localhost:8888" not in seen:
             seen += os.read(master, 65536)
         os.write(master, b"\r")
         while b"$ " not in seen:
