@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How many places each holder has taken.
@@ -47,19 +46,6 @@ impl<K: Eq + Hash> Drop for Seat<K> {
     }
 }
 
-/// Where a connection comes from, as far as it matters who holds places: an IPv6 host has a whole /64.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Source(IpAddr);
-
-impl From<IpAddr> for Source {
-    fn from(address: IpAddr) -> Self {
-        Self(match address.to_canonical() {
-            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
-            v4 => v4,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,14 +61,5 @@ mod tests {
         assert!(seats.take("ada").is_some());
         assert_eq!(seats.taken.lock().unwrap().len(), 1, "who holds nothing is forgotten");
         assert!(Seats::new(0).take("ada").is_none());
-    }
-
-    #[test]
-    fn a_source_is_an_address_or_a_network_of_ipv6() {
-        let source = |text: &str| Source::from(text.parse::<IpAddr>().unwrap());
-        assert_eq!(source("2001:db8::1"), source("2001:db8::ffff:2"));
-        assert_ne!(source("2001:db8::1"), source("2001:db8:0:1::1"));
-        assert_eq!(source("::ffff:192.0.2.1"), source("192.0.2.1"));
-        assert_ne!(source("192.0.2.1"), source("192.0.2.2"));
     }
 }

@@ -20,12 +20,13 @@ use super::host_keys::{HostKeyError, load_for_server};
 use super::tcp::ClientStream;
 use crate::audit::Audit;
 use crate::auth::Authenticator;
+use crate::auth::throttle::Source;
 use crate::complaint::Complaint;
 use crate::config::{Config, Listen};
 use crate::frontdoor::FrontDoor;
 use crate::handover::{self, Inheritance, Place};
 use crate::reservation::{MachineName, UserName};
-use crate::seats::{Seat, Seats, Source};
+use crate::seats::{Seat, Seats};
 use crate::workspace::Workspaces;
 
 /// Connections that wait to be accepted while a burst is served.
