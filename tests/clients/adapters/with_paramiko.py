@@ -4,6 +4,7 @@ import select
 import socket
 import sys
 import threading
+import time
 
 import paramiko
 from adapter import ASK, CHUNK, HOST, IS_STEERED, PORT, USER, Steer, leave, mode_of, read_stdin, say, serve, write
@@ -41,6 +42,14 @@ def join(channel, sock):
     sock.close()
 
 
+def no_more_new_keys(transport):
+    """A peer's CLOSE in the middle of an exchange blocks paramiko's reader for ever, whoever the server is:
+    the thread that answers the CLOSE waits for the new keys, and is the one that would read them."""
+    transport.packetizer.REKEY_BYTES = 2**29
+    while transport.active and (transport.in_kex or transport.packetizer.need_rekey()):
+        time.sleep(0.01)
+
+
 def session(transport):
     channel = transport.open_session()
     if "term" in ASK:
@@ -61,6 +70,7 @@ def session(transport):
         try:
             for chunk in read_stdin():
                 channel.sendall(chunk)
+            no_more_new_keys(transport)
             channel.shutdown_write()
         except OSError:
             pass
