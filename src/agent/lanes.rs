@@ -26,8 +26,9 @@ pub const LANES: usize = 3;
 pub const HEAD: usize = 4;
 /// What the agent takes of lane 1 before it says that more may come, in bytes. As much as a pipe holds.
 pub const WINDOW: usize = 1024 * 1024;
-/// The most that one frame carries here, in bytes. A reader takes any length: it never collects a whole frame.
-pub const MOST: usize = 64 * 1024;
+/// The most that one frame carries here, in bytes: with its head it fills four records of TLS. A reader takes any
+/// length, as it never collects a whole frame.
+pub const MOST: usize = 64 * 1024 - HEAD;
 
 const CREDIT: u8 = 0x10;
 const STOP: u8 = 0x20;

@@ -26,6 +26,7 @@ mod reaper;
 mod relay;
 mod rights;
 mod run;
+pub mod secure;
 mod serve;
 pub mod sftp;
 mod shells;

@@ -74,6 +74,7 @@ impl OwnKey {
         // One key exchange either way: with keys this small there is nothing to gain.
         config.resumption = rustls::client::Resumption::disabled();
         config.enable_sni = false;
+        config.enable_secret_extraction = true;
         Ok(config)
     }
 
@@ -89,6 +90,7 @@ impl OwnKey {
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(self.0.clone())));
         config.send_tls13_tickets = 0;
+        config.enable_secret_extraction = true;
         Ok(config)
     }
 }

@@ -1,19 +1,20 @@
 //! The agent's port of transport `tls`: strangers are shown the door before anything is read of what they say.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustls::{ServerConfig, ServerConnection};
+use rustls::ServerConfig;
 
 use super::pins::{self, OwnKey, PublicKey, SEED};
 use super::protocol::AgentTls;
 use super::relay::Relay;
 use super::run::{RunError, STACK};
+use super::secure::{self, Session};
 use super::serve::{self, Agent};
 
 /// A gateway is through in milliseconds.
@@ -58,9 +59,9 @@ impl Port {
             let Ok(counted) = Stranger::enter(&strangers, &socket) else { continue };
             let (agent, config) = (agent.clone(), self.config.clone());
             let talk = move || {
-                if let Ok((tls, socket)) = shake_hands(config, socket) {
+                if let Ok((session, socket)) = shake_hands(config, socket) {
                     drop(counted);
-                    relay(&agent, tls, socket);
+                    relay(&agent, session, socket);
                 }
             };
             // Dropping what was not started counts it out again.
@@ -114,44 +115,38 @@ impl Drop for Stranger {
     }
 }
 
-fn shake_hands(
-    config: Arc<ServerConfig>,
-    mut socket: TcpStream,
-) -> io::Result<(ServerConnection, TcpStream)> {
+fn shake_hands(config: Arc<ServerConfig>, mut socket: TcpStream) -> io::Result<(Session, TcpStream)> {
     socket.set_nodelay(true)?;
     pins::keep_alive(&socket)?;
-    let mut tls = ServerConnection::new(config).map_err(io::Error::other)?;
-    // We bound what is unsent ourselves, by not reading on.
-    tls.set_buffer_limit(None);
+    let mut handshake = secure::server(config).map_err(io::Error::other)?;
     let deadline = Instant::now() + HANDSHAKE_LIMIT;
-    while tls.is_handshaking() {
+    let mut buffer = [0; 4096];
+    loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
         }
         socket.set_read_timeout(Some(left))?;
         socket.set_write_timeout(Some(left))?;
-        if tls.wants_write() {
-            tls.write_tls(&mut socket)?;
-        } else {
-            if tls.read_tls(&mut socket)? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            if let Err(e) = tls.process_new_packets() {
-                // The alert says which of the two keys was the wrong one.
-                let _ = tls.write_tls(&mut socket);
-                return Err(io::Error::other(e));
-            }
+        let advanced = handshake.advance();
+        // After an error, too: the alert says which of the two keys was the wrong one.
+        socket.write_all(&handshake.take_outgoing())?;
+        if advanced.map_err(io::Error::other)? {
+            return Ok((handshake.finish().map_err(io::Error::other)?, socket));
         }
+        let read = socket.read(&mut buffer)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        handshake.incoming().extend_from_slice(buffer.get(..read).unwrap_or_default());
     }
-    Ok((tls, socket))
 }
 
 /// The conversation is held as over the Unix socket, by a thread of its own.
-fn relay(agent: &Arc<Agent>, tls: ServerConnection, socket: TcpStream) {
+fn relay(agent: &Arc<Agent>, session: Session, socket: TcpStream) {
     let Ok((inner, outer)) = UnixStream::pair() else { return };
     serve::begin(agent, inner);
-    if let Ok(relay) = Relay::new(tls, socket, outer) {
+    if let Ok(relay) = Relay::new(session, socket, outer) {
         relay.run();
     }
 }
@@ -159,7 +154,6 @@ fn relay(agent: &Arc<Agent>, tls: ServerConnection, socket: TcpStream) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
 
     #[test]
     fn who_only_waits_goes_for_who_comes() {

@@ -1,6 +1,6 @@
 //! What follows the reply, whatever carries it: one half of a conversation, and the data beside it.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -98,6 +98,21 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Descriptor(descriptor) => Pin::new(descriptor).poll_write(context, bytes),
             Self::Lane(lane) => Pin::new(lane).poll_write(context, bytes),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Descriptor(descriptor) => Pin::new(descriptor).poll_write_vectored(context, parts),
+            Self::Lane(lane) => Pin::new(lane).poll_write_vectored(context, parts),
         }
     }
 

@@ -3,20 +3,20 @@
 //! No task stands between: whoever polls a lane moves what there is to move, for the others as well, and they are woken.
 //! The connection closes when the last lane is dropped.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker, ready};
 
-use bytes::{Buf, BufMut, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, BufReader, ReadBuf};
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
 
 use crate::agent::lanes::{self, LANES, MAIN, MOST, Parser, Piece, WINDOW};
+use crate::agent::secure::{Opened, Session};
 
-/// Over the wire, read in large pieces: the TLS machine by itself asks for 4 KiB at a time.
-pub(super) type Wire = TlsStream<BufReader<TcpStream>>;
+/// What is read from the wire at once, in bytes: about what one reader takes, so that most goes there directly.
+const READ: usize = 33 * 1024;
 
 /// What waits in one lane before nothing more is read for the others. An agent that fills a lane that nobody
 /// reads stalls its own conversation only.
@@ -46,12 +46,10 @@ struct Link {
 
 #[derive(Debug)]
 struct State {
-    wire: Wire,
+    socket: TcpStream,
+    session: Session,
     parser: Parser,
-    incoming: BytesMut,
     lanes: [Inbound; LANES],
-    outgoing: BytesMut,
-    is_flushed: bool,
     said_end: [bool; LANES],
     credit: usize,
     /// Nobody takes lane 1 any more.
@@ -104,14 +102,12 @@ impl Wake for Waiting {
 }
 
 /// All lanes of a conversation.
-pub(super) fn lanes(wire: Wire) -> [Lane; LANES] {
+pub(super) fn lanes(socket: TcpStream, session: Session) -> [Lane; LANES] {
     let state = State {
-        wire,
+        socket,
+        session,
         parser: Parser::default(),
-        incoming: BytesMut::new(),
         lanes: Default::default(),
-        outgoing: BytesMut::new(),
-        is_flushed: true,
         said_end: [false; LANES],
         credit: WINDOW,
         is_stopped: false,
@@ -139,50 +135,77 @@ impl Lane {
     }
 }
 
+/// Who reads now, and what into.
+struct Reader<'a, 'b> {
+    number: u8,
+    buffer: &'a mut ReadBuf<'b>,
+}
+
 impl State {
-    /// Takes what has come, for whichever lane. Ready with who has something to look at.
-    fn receive(&mut self, context: &mut Context<'_>) -> Poll<u8> {
-        if self.is_over {
-            return Poll::Ready(EVERYBODY);
+    /// Takes what has come, for whichever lane; what is for who reads goes directly there. Ready with who has something
+    /// to look at.
+    fn receive(&mut self, context: &mut Context<'_>, mut reader: Option<Reader<'_, '_>>) -> Poll<u8> {
+        loop {
+            if self.is_over {
+                return Poll::Ready(EVERYBODY);
+            }
+            if self.lanes.iter().any(|lane| lane.bytes.len() >= MOST_WAITING) {
+                return Poll::Pending;
+            }
+            match self.open(reader.as_mut()) {
+                Some(0) => {}
+                Some(heard) => return Poll::Ready(heard),
+                None => {
+                    self.is_over = true;
+                    return Poll::Ready(EVERYBODY);
+                }
+            }
+            let incoming = self.session.incoming(READ);
+            let read = std::pin::pin!(self.socket.read_buf(incoming)).poll(context);
+            let Poll::Ready(read) = read else {
+                self.session.rest();
+                return Poll::Pending;
+            };
+            self.is_over = !matches!(read, Ok(1..));
         }
-        if self.lanes.iter().any(|lane| lane.bytes.len() >= MOST_WAITING) {
-            return Poll::Pending;
-        }
-        self.incoming.clear();
-        self.incoming.reserve(MOST);
-        let read = std::pin::pin!(self.wire.read_buf(&mut self.incoming)).poll(context);
-        if !matches!(ready!(read), Ok(1..)) {
-            self.is_over = true;
-            return Poll::Ready(EVERYBODY);
-        }
-        Poll::Ready(self.sort().unwrap_or_else(|| {
-            self.is_over = true;
-            EVERYBODY
-        }))
     }
 
-    /// Into the lanes. `None` when the agent breaks the protocol.
-    fn sort(&mut self) -> Option<u8> {
+    /// All that is whole, into the lanes. `None` when the agent says farewell, or breaks the protocol.
+    fn open(&mut self, mut reader: Option<&mut Reader<'_, '_>>) -> Option<u8> {
         let mut heard = 0;
-        let mut input = self.incoming.as_ref();
-        while let Some(piece) = self.parser.next(&mut input).ok()? {
-            match piece {
-                Piece::Data(number, data) => {
-                    let lane = self.lanes.get_mut(usize::from(number)).filter(|lane| !lane.has_ended)?;
-                    lane.bytes.extend_from_slice(data);
-                    heard |= 1 << number;
-                }
-                Piece::End(number) => {
-                    self.lanes.get_mut(usize::from(number))?.has_ended = true;
-                    heard |= 1 << number;
-                }
-                Piece::Credit(more) => {
-                    self.credit = (self.credit + more).min(MOST_CREDIT);
-                    heard |= WRITER;
-                }
-                Piece::Stop => {
-                    self.is_stopped = true;
-                    heard |= WRITER;
+        while let Some(opened) = self.session.open().ok()? {
+            let Opened::Data(mut input) = opened else {
+                // What was said before it is heard first.
+                self.is_over = true;
+                return Some(EVERYBODY);
+            };
+            while let Some(piece) = self.parser.next(&mut input).ok()? {
+                match piece {
+                    Piece::Data(number, mut data) => {
+                        let lane = self.lanes.get_mut(usize::from(number)).filter(|lane| !lane.has_ended)?;
+                        if let Some(reader) = reader.as_deref_mut()
+                            && reader.number == number
+                            && lane.bytes.is_empty()
+                        {
+                            let (now, later) = data.split_at(data.len().min(reader.buffer.remaining()));
+                            reader.buffer.put_slice(now);
+                            data = later;
+                        }
+                        lane.bytes.extend_from_slice(data);
+                        heard |= 1 << number;
+                    }
+                    Piece::End(number) => {
+                        self.lanes.get_mut(usize::from(number))?.has_ended = true;
+                        heard |= 1 << number;
+                    }
+                    Piece::Credit(more) => {
+                        self.credit = (self.credit + more).min(MOST_CREDIT);
+                        heard |= WRITER;
+                    }
+                    Piece::Stop => {
+                        self.is_stopped = true;
+                        heard |= WRITER;
+                    }
                 }
             }
         }
@@ -199,17 +222,26 @@ impl State {
     }
 
     fn try_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.outgoing.is_empty() {
-            match ready!(Pin::new(&mut self.wire).poll_write(context, &self.outgoing))? {
+        while !self.session.outgoing().is_empty() {
+            match ready!(Pin::new(&mut self.socket).poll_write(context, self.session.outgoing()))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                sent => self.outgoing.advance(sent),
+                sent => self.session.sent(sent),
             }
         }
-        if !self.is_flushed {
-            ready!(Pin::new(&mut self.wire).poll_flush(context))?;
-            self.is_flushed = true;
-        }
         Poll::Ready(Ok(()))
+    }
+
+    /// So many bytes of these parts.
+    fn say(&mut self, number: u8, parts: &[IoSlice<'_>], length: usize) -> io::Result<()> {
+        let head = lanes::data(number, length);
+        let parts = parts.iter().scan(length, |left, part| {
+            let now = part.get(..(*left).min(part.len())).unwrap_or_default();
+            *left -= now.len();
+            Some(now)
+        });
+        let sealed = self.session.seal(std::iter::once(head.as_slice()).chain(parts));
+        self.is_over |= sealed.is_err();
+        sealed.map_err(io::Error::other)
     }
 }
 
@@ -225,7 +257,11 @@ impl AsyncRead for Lane {
         let shared = &mut Context::from_waker(&waker);
         // What others have left to send goes on its way, too: they may have nothing more to say.
         let _ = state.send(shared);
+        let before = buffer.filled().len();
         loop {
+            if buffer.filled().len() > before {
+                return Poll::Ready(Ok(()));
+            }
             let Some(lane) = state.lanes.get_mut(usize::from(self.number)) else {
                 return Poll::Ready(Ok(()));
             };
@@ -243,7 +279,8 @@ impl AsyncRead for Lane {
             if lane.has_ended || state.is_over {
                 return Poll::Ready(Ok(()));
             }
-            let heard = ready!(state.receive(shared));
+            let reader = Reader { number: self.number, buffer: &mut *buffer };
+            let heard = ready!(state.receive(shared, Some(reader)));
             self.link.waiting.wake_some(heard & !(1 << self.number));
         }
     }
@@ -251,6 +288,18 @@ impl AsyncRead for Lane {
 
 impl AsyncWrite for Lane {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let waker = self.shared_waker();
         self.note_writer(context);
         let mut state = self.state();
@@ -258,28 +307,25 @@ impl AsyncWrite for Lane {
         ready!(state.send(shared))?;
         let on_credit = self.number == MAIN;
         while on_credit && state.credit == 0 && !state.is_stopped && !state.is_over {
-            let heard = ready!(state.receive(shared));
+            let heard = ready!(state.receive(shared, None));
             self.link.waiting.wake_some(heard & !WRITER);
         }
         if state.is_over || (on_credit && state.is_stopped) {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let most = if on_credit { state.credit.min(MOST) } else { MOST };
-        let now = bytes.get(..most).unwrap_or(bytes);
-        if now.is_empty() {
+        let now = parts.iter().map(|part| part.len()).sum::<usize>().min(most);
+        if now == 0 {
             return Poll::Ready(Ok(0));
         }
         if on_credit {
-            state.credit -= now.len();
+            state.credit -= now;
         }
-        state.outgoing.reserve(lanes::HEAD + now.len());
-        state.outgoing.put_slice(&lanes::data(self.number, now.len()));
-        state.outgoing.put_slice(now);
-        state.is_flushed = false;
+        state.say(self.number, parts, now)?;
         // What does not leave at once leaves when there is room: somebody always polls.
         match state.send(shared) {
             Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
-            Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(now.len())),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(now)),
         }
     }
 
@@ -297,8 +343,7 @@ impl AsyncWrite for Lane {
         let shared = &mut Context::from_waker(&waker);
         let said = state.said_end.get_mut(usize::from(self.number)).map(|said| std::mem::replace(said, true));
         if !state.is_over && said == Some(false) {
-            state.outgoing.put_slice(&lanes::data(self.number, 0));
-            state.is_flushed = false;
+            state.say(self.number, &[], 0)?;
         }
         state.send(shared)
     }

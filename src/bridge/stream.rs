@@ -1,6 +1,6 @@
 //! A descriptor passed out of a container, read and written without blocking.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -108,9 +108,21 @@ fn read_once(descriptor: &OwnedFd, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
 
 impl AsyncWrite for FdStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         loop {
             let mut ready = ready!(self.descriptor.poll_write_ready(context))?;
-            let write = |fd: &AsyncFd<OwnedFd>| Ok(nix::unistd::write(fd.get_ref(), bytes)?);
+            let write = |fd: &AsyncFd<OwnedFd>| Ok(nix::sys::uio::writev(fd.get_ref(), parts)?);
             match ready.try_io(write) {
                 Ok(Err(e)) if e.kind() == io::ErrorKind::Interrupted => {}
                 Ok(outcome) => return Poll::Ready(outcome),

@@ -7,18 +7,16 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use super::frames::read_frame;
 use super::lane::{Lane, lanes};
 use super::{BridgeError, ControlSender, Conversation, ExitWatch, Process, Stdio, Stream};
-use crate::agent::lanes::MOST;
 use crate::agent::pins;
 use crate::agent::protocol::{MAX_FRAME, MAX_REQUEST, PREAMBLE, Reply, Request, encode};
+use crate::agent::secure::{self, Session};
 
 /// To connect and to shake hands; on a network that is cut nothing answers.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -74,8 +72,8 @@ impl TlsLink {
         Ok(Self::new(wire.map_err(BridgeError::Unreachable)?))
     }
 
-    fn new(wire: TlsStream<BufReader<TcpStream>>) -> Self {
-        let [talk, main, errors] = lanes(wire);
+    fn new((socket, session): (TcpStream, Session)) -> Self {
+        let [talk, main, errors] = lanes(socket, session);
         Self { talk, main, errors }
     }
 
@@ -111,13 +109,26 @@ impl TlsLink {
     }
 }
 
-async fn shake_hands(agent: &TlsAgent) -> io::Result<TlsStream<BufReader<TcpStream>>> {
-    let stream = TcpStream::connect(agent.address).await?;
+async fn shake_hands(agent: &TlsAgent) -> io::Result<(TcpStream, Session)> {
+    let mut stream = TcpStream::connect(agent.address).await?;
     stream.set_nodelay(true)?;
     pins::keep_alive(&stream)?;
     let name = ServerName::from(agent.address.ip());
-    let stream = BufReader::with_capacity(MOST, stream);
-    TlsConnector::from(agent.keys.clone()).connect(name, stream).await
+    let mut handshake = secure::client(agent.keys.clone(), name).map_err(io::Error::other)?;
+    loop {
+        let advanced = handshake.advance();
+        stream.write_all(&handshake.take_outgoing()).await?;
+        if advanced.map_err(invalid)? {
+            return Ok((stream, handshake.finish().map_err(io::Error::other)?));
+        }
+        if stream.read_buf(handshake.incoming()).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
+
+fn invalid(error: rustls::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
 fn is_refusal(error: &io::Error) -> bool {

@@ -5,10 +5,11 @@
 //! bytes and not allocations.
 
 use std::collections::VecDeque;
+use std::io::IoSlice;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +17,8 @@ use crate::agent::protocol::{Control, WindowSize};
 
 /// Packets below this are copied together, larger ones are handed on as they are.
 const SMALL: usize = 2048;
+/// What is taken at once, in bytes, and a packet more at most.
+const SOME: usize = 64 * 1024;
 /// Signals that wait for a process that does not take them; more are dropped.
 const SIGNALS: usize = 16;
 
@@ -108,6 +111,20 @@ impl Inbox {
         state.eof.then_some(None)
     }
 
+    /// As [`next`](Self::next), with all that has come after it, up to a limit: fewer and larger writes when bytes come
+    /// faster than they are taken.
+    pub(super) async fn next_some(&self) -> Option<Chunks> {
+        let first = self.next().await?;
+        let mut chunks = Chunks::default();
+        chunks.push(first);
+        while chunks.length < SOME
+            && let Some(Some(more)) = self.try_next()
+        {
+            chunks.push(more);
+        }
+        Some(chunks)
+    }
+
     /// Is there something to take, or the end of file, within this time? Takes nothing.
     pub(super) async fn has_input_within(&self, limit: Duration) -> bool {
         let arrives = async {
@@ -147,6 +164,47 @@ impl Inbox {
     }
 }
 
+/// What follows each other, to be written at once.
+#[derive(Debug, Default)]
+pub(super) struct Chunks {
+    queue: VecDeque<Bytes>,
+    length: usize,
+}
+
+impl Chunks {
+    fn push(&mut self, chunk: Bytes) {
+        self.length += chunk.len();
+        self.queue.push_back(chunk);
+    }
+}
+
+impl Buf for Chunks {
+    fn remaining(&self) -> usize {
+        self.length
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.queue.front().map(AsRef::as_ref).unwrap_or_default()
+    }
+
+    fn chunks_vectored<'a>(&'a self, into: &mut [IoSlice<'a>]) -> usize {
+        let slices = into.iter_mut().zip(&self.queue);
+        slices.map(|(place, chunk)| *place = IoSlice::new(chunk)).count()
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        self.length = self.length.saturating_sub(count);
+        while let Some(chunk) = self.queue.front_mut().filter(|_| count > 0) {
+            let now = count.min(chunk.len());
+            chunk.advance(now);
+            count -= now;
+            if chunk.is_empty() {
+                self.queue.pop_front();
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,6 +224,34 @@ mod tests {
         assert_eq!(inbox.next().await.unwrap(), "d");
         assert_eq!(inbox.next().await, None);
         assert_eq!(inbox.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn what_has_come_is_taken_at_once_up_to_a_limit() {
+        let inbox = Inbox::default();
+        let mut expected = Vec::new();
+        for n in 0..20_u8 {
+            let chunk = vec![n; 32 * 1024 - usize::from(n)];
+            expected.extend_from_slice(&chunk);
+            inbox.push(chunk.into());
+        }
+        inbox.end();
+        let (mut taken, mut times) = (Vec::new(), 0);
+        while let Some(mut chunks) = inbox.next_some().await {
+            assert!(chunks.remaining() <= SOME + 32 * 1024);
+            times += 1;
+            while chunks.has_remaining() {
+                let mut slices = [IoSlice::new(&[]); 3];
+                let count = chunks.chunks_vectored(&mut slices);
+                let all: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
+                assert_eq!(chunks.chunk(), &slices[0][..]);
+                let now = all.len().min(50_000);
+                taken.extend_from_slice(&all[..now]);
+                chunks.advance(now);
+            }
+        }
+        assert!(taken == expected);
+        assert_eq!(times, 7);
     }
 
     #[tokio::test(start_paused = true)]

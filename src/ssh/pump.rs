@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -211,9 +211,9 @@ async fn to_client(mut from: Stream, outgoing: &Outgoing, is_stderr: bool) -> Re
 /// more, the rest is consumed all the same, as sshd does: the client must not stall on it.
 async fn from_client(mut to: Stream, outgoing: &Outgoing, inbox: &Inbox) {
     let mut refund = outgoing.refund();
-    while let Some(chunk) = inbox.next().await {
-        let length = chunk.len();
-        if to.write_all(&chunk).await.is_err() {
+    while let Some(mut chunks) = inbox.next_some().await {
+        let length = chunks.remaining();
+        if to.write_all_buf(&mut chunks).await.is_err() {
             refund.consumed(length);
             break;
         }

@@ -55,7 +55,7 @@ class Sides:
         self.gateway, self.ours, self.first_container_ms = self.start_gateway("ours", CLUSTER)
         self.neighbour = Side("neighbour", self.folder, int(self.ours.base[4]), "bob")
         subprocess.run(self.neighbour.ssh() + ["true"], check=True)
-        agent = f'agent = "tls"\naddress = "127.0.0.1"\nagent_port = {free_port()}\n'
+        agent = f'agent = "tls"\naddress = "172.17.0.1"\nagent_port = {free_port()}\n'
         _, self.tls, _ = self.start_gateway("tls", f"{CLUSTER}-tls", agent)
         self.start_direct()
 

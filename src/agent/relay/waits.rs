@@ -1,0 +1,43 @@
+//! One poll(2) for all that a relay waits for.
+
+use std::os::fd::BorrowedFd;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Source {
+    Socket,
+    Talk,
+    Input,
+    Output(usize),
+}
+
+/// What is waited for.
+#[derive(Default)]
+pub(super) struct Waits<'a> {
+    sources: Vec<Source>,
+    polled: Vec<PollFd<'a>>,
+}
+
+impl<'a> Waits<'a> {
+    /// With nothing to wait for it is left out: poll reports a hang-up without being asked.
+    pub(super) fn add(&mut self, source: Source, descriptor: BorrowedFd<'a>, reads: bool, writes: bool) {
+        let mut flags = PollFlags::empty();
+        flags.set(PollFlags::POLLIN, reads);
+        flags.set(PollFlags::POLLOUT, writes);
+        if !flags.is_empty() {
+            self.sources.push(source);
+            self.polled.push(PollFd::new(descriptor, flags));
+        }
+    }
+
+    pub(super) fn wait(mut self) -> Option<Vec<Source>> {
+        match poll(&mut self.polled, PollTimeout::NONE) {
+            Ok(_) => {}
+            Err(nix::errno::Errno::EINTR) => return Some(Vec::new()),
+            Err(_) => return None,
+        }
+        let ready = self.sources.into_iter().zip(&self.polled);
+        Some(ready.filter_map(|(source, polled)| polled.any().unwrap_or(true).then_some(source)).collect())
+    }
+}
