@@ -29,7 +29,7 @@ use crate::engine::Engine;
 use crate::engine::docker::DockerEngine;
 use crate::error_chain::in_full;
 use crate::frontdoor::FrontDoor;
-use crate::handover::{self, Bequest, Heir, InheritError, Inheritance, Request, Server};
+use crate::handover::{self, Bequest, Heir, InheritError, Inheritance, Request, Server, Socket};
 use crate::reservation::MachineName;
 use crate::ssh::{Listeners, ServeError};
 use crate::store::{Ledger, StoreError};
@@ -99,25 +99,26 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     let mut listeners = Listeners::bind(config.clone(), door.clone(), inheritance.as_mut())?;
     let mut page = Web::open(&config, door.clone(), inheritance.as_mut())?;
     let (requests, asked) = mpsc::channel(1);
-    let server = || Server::open(&config.store.runtime, door.clone(), requests, stopping.clone());
-    let server = match inheritance {
+    let open_socket = || Socket::open(&config.store.runtime).map_err(AppError::Socket);
+    let socket = match inheritance {
         Some(mut from) => {
             let pid = from.pid;
             let estate = from.take().await?;
-            let server = server().map_err(AppError::Socket)?;
+            let socket = open_socket()?;
             from.taken().await?;
             door.workspaces.inherit(estate);
             audit.note(Event::Gateway { act: "taken over" });
             tracing::info!(pid, "taken over from the gateway that ran");
-            server
+            socket
         }
         None => {
-            let server = server().map_err(AppError::Socket)?;
+            let socket = open_socket()?;
             door.workspaces.start_watching().await;
             audit.note(Event::Gateway { act: "started" });
-            server
+            socket
         }
     };
+    let server = Server::serve(socket, door.clone(), requests, stopping.clone());
     // Whoever reads that it listens finds everything there.
     let office = Office::open(&door);
     for address in page.addresses() {

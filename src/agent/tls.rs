@@ -130,8 +130,10 @@ fn shake_hands(config: Arc<ServerConfig>, mut socket: TcpStream) -> io::Result<(
         socket.set_write_timeout(Some(left))?;
         let advanced = handshake.advance();
         // After an error, too: the alert says which of the two keys was the wrong one.
-        socket.write_all(&handshake.take_outgoing())?;
-        if advanced.map_err(io::Error::other)? {
+        let said = socket.write_all(&handshake.take_outgoing());
+        let is_done = advanced.map_err(io::Error::other)?;
+        said?;
+        if is_done {
             return Ok((handshake.finish().map_err(io::Error::other)?, socket));
         }
         let read = socket.read(&mut buffer)?;

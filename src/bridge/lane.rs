@@ -54,6 +54,8 @@ struct State {
     credit: usize,
     /// Nobody takes lane 1 any more.
     is_stopped: bool,
+    /// The agent takes nothing more.
+    is_unheard: bool,
     /// The agent has closed, or broke the protocol.
     is_over: bool,
 }
@@ -111,6 +113,7 @@ pub(super) fn lanes(socket: TcpStream, session: Session) -> [Lane; LANES] {
         said_end: [false; LANES],
         credit: WINDOW,
         is_stopped: false,
+        is_unheard: false,
         is_over: false,
     };
     let link = Arc::new(Link { state: Mutex::new(state), waiting: Arc::default() });
@@ -156,6 +159,8 @@ impl State {
                 Some(0) => {}
                 Some(heard) => return Poll::Ready(heard),
                 None => {
+                    // Why, if there is a word for it.
+                    let _ = self.try_send(context);
                     self.is_over = true;
                     return Poll::Ready(EVERYBODY);
                 }
@@ -212,12 +217,13 @@ impl State {
         Some(heard)
     }
 
-    /// Sends what is left to send.
+    /// Sends what is left to send. An agent that takes nothing more may have said something before: that is still heard.
     fn send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let sent = self.try_send(context);
-        if let Poll::Ready(Err(_)) = &sent {
-            self.is_over = true;
+        if self.is_unheard {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
+        let sent = self.try_send(context);
+        self.is_unheard = matches!(sent, Poll::Ready(Err(_)));
         sent
     }
 

@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 pub use bequeath::{Bequest, adopt};
 pub use heir::{Followed, Follower, Heir};
 pub use inherit::{InheritError, Inheritance, reload};
-pub use serve::{Request, Server};
+pub use serve::{Request, Server, Socket};
 pub use talk::TalkError;
 pub use wire::{Asked, Estate, Fate, Place, Waits};
 

@@ -38,6 +38,23 @@ pub enum Request {
     Reload(oneshot::Sender<Result<u32, String>>),
 }
 
+/// The socket, in whose backlog callers wait until it is served.
+pub struct Socket {
+    path: PathBuf,
+    listener: UnixListener,
+}
+
+impl Socket {
+    /// Opens it in the place of any before it.
+    ///
+    /// # Errors
+    /// When it cannot be bound.
+    pub fn open(runtime: &Path) -> io::Result<Self> {
+        let path = super::path(runtime);
+        Ok(Self { listener: bind(&path)?, path })
+    }
+}
+
 /// The socket while it is served.
 pub struct Server {
     path: PathBuf,
@@ -57,18 +74,16 @@ struct Shared {
 }
 
 impl Server {
-    /// Opens the socket in the place of any before it.
-    ///
-    /// # Errors
-    /// When it cannot be bound.
-    pub fn open(
-        runtime: &Path,
+    /// Answers whoever has come and comes. Not before what there is to tell is there: who is told of an empty book
+    /// takes everything in it to be over.
+    #[must_use]
+    pub fn serve(
+        socket: Socket,
         door: FrontDoor,
         requests: mpsc::Sender<Request>,
         stopping: CancellationToken,
-    ) -> io::Result<Self> {
-        let path = super::path(runtime);
-        let listener = bind(&path)?;
+    ) -> Self {
+        let Socket { path, listener } = socket;
         let shared = Arc::new(Shared {
             door,
             requests,
@@ -77,7 +92,7 @@ impl Server {
             over: CancellationToken::new(),
             stopping,
         });
-        Ok(Self { path, accepting: tokio::spawn(accept(listener, shared.clone())), shared })
+        Self { path, accepting: tokio::spawn(accept(listener, shared.clone())), shared }
     }
 
     /// A handover came to nothing, and the heir may have put its socket in the place of ours.

@@ -17,7 +17,7 @@ use crate::agent::protocol::{Control, WindowSize};
 
 /// Packets below this are copied together, larger ones are handed on as they are.
 const SMALL: usize = 2048;
-/// What is taken at once, in bytes, and a packet more at most.
+/// What is taken at once, in bytes, and once as much more at most.
 const SOME: usize = 64 * 1024;
 /// Signals that wait for a process that does not take them; more are dropped.
 const SIGNALS: usize = 16;
@@ -106,7 +106,8 @@ impl Inbox {
             return Some(Some(chunk));
         }
         if !state.small.is_empty() {
-            return Some(Some(state.small.split().freeze()));
+            let length = state.small.len().min(SOME);
+            return Some(Some(state.small.split_to(length).freeze()));
         }
         state.eof.then_some(None)
     }

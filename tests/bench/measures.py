@@ -97,6 +97,13 @@ def on_master(side):
         return statistics.median(milliseconds(lambda: subprocess.run(master.ssh() + ["true"], check=True)) for _ in range(20))
 
 
+def check_master(side):
+    """What the client does by itself before it asks for anything."""
+    with Master(side) as master:
+        check = master.ssh("-O", "check")
+        return statistics.median(milliseconds(lambda: subprocess.run(check, check=True, capture_output=True)) for _ in range(20))
+
+
 class Echo:
     """A raw terminal with `cat` behind it."""
 

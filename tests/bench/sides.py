@@ -1,5 +1,6 @@
 """The two ways that are measured side by side."""
 
+import contextlib
 import json
 import os
 import re
@@ -55,7 +56,9 @@ class Sides:
         self.gateway, self.ours, self.first_container_ms = self.start_gateway("ours", CLUSTER)
         self.neighbour = Side("neighbour", self.folder, int(self.ours.base[4]), "bob")
         subprocess.run(self.neighbour.ssh() + ["true"], check=True)
-        agent = f'agent = "tls"\naddress = "172.17.0.1"\nagent_port = {free_port()}\n'
+        # Not loopback: there the engine's own proxy would carry each byte once more.
+        address = out("docker", "network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}")
+        agent = f'agent = "tls"\naddress = "{address}"\nagent_port = {free_port()}\n'
         _, self.tls, _ = self.start_gateway("tls", f"{CLUSTER}-tls", agent)
         self.start_direct()
 
@@ -105,6 +108,31 @@ class Sides:
         self.wait_for_banner(port)
         subprocess.run(self.straight.ssh() + ["true"], check=True)
 
+    def containers(self):
+        return [name for _, cluster in self.gateways
+                for name in out("docker", "ps", "-aq", "--filter", f"label=clusteria.cluster={cluster}").split()]
+
+    @contextlib.contextmanager
+    def apart(self):
+        """The containers on one half of the cores, gateways and clients on the other: as if they were two machines."""
+        cores = sorted(os.sched_getaffinity(0))
+        ours, theirs = cores[:len(cores) // 2] or cores, cores[len(cores) // 2:]
+        self.place(ours, theirs)
+        try:
+            yield
+        finally:
+            self.place(cores, cores)
+
+    def place(self, ours, theirs):
+        os.sched_setaffinity(0, ours)
+        for gateway, _ in self.gateways:
+            for thread in os.listdir(f"/proc/{gateway.pid}/task"):
+                # One that has nothing to do may end at any moment.
+                with contextlib.suppress(ProcessLookupError):
+                    os.sched_setaffinity(int(thread), ours)
+        for name in self.containers():
+            out("docker", "update", "--cpuset-cpus", ",".join(map(str, theirs)), name)
+
     def wait_for_banner(self, port):
         limit = time.monotonic() + 30
         while time.monotonic() < limit:
@@ -118,15 +146,13 @@ class Sides:
         sys.exit(f"nothing answers on port {port}: see {self.folder}/log")
 
     def stop(self):
-        names = [self.direct] if self.direct else []
-        for gateway, cluster in self.gateways:
+        for gateway, _ in self.gateways:
             gateway.send_signal(signal.SIGTERM)
             try:
                 gateway.wait(30)
             except subprocess.TimeoutExpired:
                 gateway.kill()
-            names += out("docker", "ps", "-aq", "--filter", f"label=clusteria.cluster={cluster}").split()
-        for name in names:
+        for name in self.containers() + ([self.direct] if self.direct else []):
             subprocess.run(["docker", "rm", "-f", "-v", name], capture_output=True)
         for _, cluster in self.gateways:
             subprocess.run(["docker", "network", "rm", f"clusteria-{cluster}"], capture_output=True)

@@ -5,12 +5,15 @@
 //! container. One thread, one poll; nothing is read from a descriptor before what was read last is on its way.
 
 mod ends;
+#[cfg(test)]
+mod tests;
 mod waits;
 
-use std::io::{self, ErrorKind, Write};
-use std::net::TcpStream;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 use ends::{Ends, Word};
 use waits::{Source, Waits};
@@ -22,6 +25,10 @@ use super::secure::{Opened, Session};
 const READ: usize = MOST;
 /// What is read at once from the socket.
 const READ_WIRE: usize = MOST;
+/// After so much quiet buffers are given back.
+const REST_AFTER: Duration = Duration::from_secs(1);
+/// For the gateway to hear the end and to go.
+const LEAVE_LIMIT: Duration = Duration::from_secs(5);
 
 /// One encrypted connection and what stands behind it.
 pub(super) struct Relay {
@@ -48,7 +55,7 @@ impl Relay {
             has_hung_up: false,
             is_closed: false,
             ends: Ends::new(talk),
-            buffer: vec![0; READ],
+            buffer: Vec::new(),
         })
     }
 
@@ -65,12 +72,34 @@ impl Relay {
             if self.is_closed {
                 return self.ends.last_words();
             }
+            if !self.is_starved && self.ends.have_room() {
+                continue;
+            }
             if self.ends.are_over() && self.session.outgoing().is_empty() {
-                self.session.say_farewell();
-                self.flush();
-                return;
+                return self.take_leave();
             }
             if !self.wait_and_read() {
+                return;
+            }
+        }
+    }
+
+    /// Until the gateway has gone, too: a socket that is closed before all that has come was read takes with it what the
+    /// gateway has not read yet (RFC 1122 section 4.2.2.13).
+    fn take_leave(mut self) {
+        self.session.say_farewell();
+        self.flush();
+        let limit = Instant::now() + LEAVE_LIMIT;
+        let _ = self.socket.shutdown(Shutdown::Write);
+        let _ = self.socket.set_nonblocking(false);
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(READ, 0);
+        loop {
+            let left = limit.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.socket.set_read_timeout(Some(left)).is_err() {
+                return;
+            }
+            if !matches!(self.socket.read(&mut buffer), Ok(1..)) {
                 return;
             }
         }
@@ -116,8 +145,12 @@ impl Relay {
                     self.is_starved = true;
                     self.is_closed |= self.has_hung_up;
                 }
-                // The gateway has said farewell, or does not speak this.
-                Ok(Some(Opened::Farewell)) | Err(_) => self.is_closed = true,
+                Ok(Some(Opened::Farewell)) => self.is_closed = true,
+                // It does not speak this, and is told.
+                Err(_) => {
+                    self.flush();
+                    self.is_closed = true;
+                }
             }
         }
     }
@@ -138,7 +171,14 @@ impl Relay {
         for (index, output) in ends.outputs.iter().enumerate() {
             waits.add(Source::Output(index), output.descriptor.as_fd(), may_send, false);
         }
-        let Some(ready) = waits.wait() else { return false };
+        // Small words come one after the other; large buffers are kept for that long.
+        let has_rested = self.buffer.is_empty();
+        let Some(ready) = waits.wait((!has_rested).then_some(REST_AFTER)) else { return false };
+        if ready.is_empty() {
+            self.rest();
+        } else {
+            self.buffer.resize(READ, 0);
+        }
         // From behind: an output that has ended is taken out of its list.
         for source in ready.into_iter().rev() {
             match source {
@@ -149,6 +189,12 @@ impl Relay {
             }
         }
         true
+    }
+
+    /// Nothing has happened for a moment: memory is given back.
+    fn rest(&mut self) {
+        self.session.rest();
+        self.buffer = Vec::new();
     }
 
     fn read_output(&mut self, index: usize) {

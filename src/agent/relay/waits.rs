@@ -1,6 +1,7 @@
 //! One poll(2) for all that a relay waits for.
 
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -31,8 +32,10 @@ impl<'a> Waits<'a> {
         }
     }
 
-    pub(super) fn wait(mut self) -> Option<Vec<Source>> {
-        match poll(&mut self.polled, PollTimeout::NONE) {
+    /// Nothing is ready after `limit`; `None` when waiting itself fails.
+    pub(super) fn wait(mut self, limit: Option<Duration>) -> Option<Vec<Source>> {
+        let limit = limit.and_then(|limit| PollTimeout::try_from(limit).ok()).unwrap_or(PollTimeout::NONE);
+        match poll(&mut self.polled, limit) {
             Ok(_) => {}
             Err(nix::errno::Errno::EINTR) => return Some(Vec::new()),
             Err(_) => return None,

@@ -9,7 +9,7 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus};
 use rustls::{ClientConfig, ConnectionTrafficSecrets, Error, ExtractedSecrets, ServerConfig};
 
-use super::records::Protection;
+use super::records::{self, Protection};
 use super::{Keys, Session};
 
 /// More than both sides' keys and signatures ever are; what comes beyond that is no handshake of ours.
@@ -40,8 +40,9 @@ pub fn server(config: Arc<ServerConfig>) -> Result<Handshake<UnbufferedServerCon
 pub struct Handshake<M> {
     machine: M,
     incoming: Vec<u8>,
+    /// How much of it the machine was shown: one record after the other, so that what follows the handshake is left.
+    shown: usize,
     outgoing: Vec<u8>,
-    early: Vec<u8>,
 }
 
 /// One side of rustls.
@@ -98,7 +99,7 @@ enum Next {
 
 impl<M: Machine> Handshake<M> {
     fn new(machine: M) -> Self {
-        Self { machine, incoming: Vec::new(), outgoing: Vec::new(), early: Vec::new() }
+        Self { machine, incoming: Vec::new(), shown: 0, outgoing: Vec::new() }
     }
 
     /// Where what comes is appended, with room for it.
@@ -121,20 +122,24 @@ impl<M: Machine> Handshake<M> {
             return Err(Error::PeerSentOversizedRecord);
         }
         loop {
-            let UnbufferedStatus { discard, state } = self.machine.process(&mut self.incoming);
-            let next = match state {
-                Ok(state) => step(state, &mut self.outgoing, &mut self.early)?,
+            let shown = self.incoming.get_mut(..self.shown).unwrap_or_default();
+            let UnbufferedStatus { discard, state } = self.machine.process(shown);
+            let next = state.and_then(|state| step(state, &mut self.outgoing));
+            self.incoming.drain(..discard);
+            self.shown -= discard;
+            match next {
+                Ok(Next::GoOn) => {}
+                Ok(Next::Wait) => {
+                    let rest = self.incoming.get(self.shown..).unwrap_or_default();
+                    let Some(length) = records::first_length(rest)? else { return Ok(false) };
+                    self.shown += length;
+                }
+                Ok(Next::Done) if self.shown == 0 => return Ok(true),
+                Ok(Next::Done) => return Err(Error::General("half a word after the handshake".into())),
                 Err(error) => {
-                    self.incoming.drain(..discard.min(self.incoming.len()));
                     self.say_why();
                     return Err(error);
                 }
-            };
-            self.incoming.drain(..discard.min(self.incoming.len()));
-            match next {
-                Next::GoOn => {}
-                Next::Wait => return Ok(false),
-                Next::Done => return Ok(true),
             }
         }
     }
@@ -153,8 +158,6 @@ impl<M: Machine> Handshake<M> {
             opener: Protection::new(rx.0, &rx.1)?,
             sealer: Protection::new(tx.0, &tx.1)?,
             owes_new_keys: false,
-            early: Some(self.early).filter(|early| !early.is_empty()),
-            current_early: Vec::new(),
             incoming: self.incoming,
             opened: 0,
             outgoing: self.outgoing,
@@ -164,29 +167,21 @@ impl<M: Machine> Handshake<M> {
 
     /// An alert, if there is one: the first thing that the machine gives after an error.
     fn say_why(&mut self) {
-        if let Ok(ConnectionState::EncodeTlsData(data)) = self.machine.process(&mut self.incoming).state {
+        let shown = self.incoming.get_mut(..self.shown).unwrap_or_default();
+        if let Ok(ConnectionState::EncodeTlsData(data)) = self.machine.process(shown).state {
             let _ = encode(data, &mut self.outgoing);
         }
     }
 }
 
-fn step<Data>(
-    state: ConnectionState<'_, '_, Data>,
-    outgoing: &mut Vec<u8>,
-    early: &mut Vec<u8>,
-) -> Result<Next, Error> {
+fn step<Data>(state: ConnectionState<'_, '_, Data>, outgoing: &mut Vec<u8>) -> Result<Next, Error> {
     match state {
         ConnectionState::EncodeTlsData(data) => encode(data, outgoing)?,
         // The caller sends before it waits.
         ConnectionState::TransmitTlsData(data) => data.done(),
-        ConnectionState::ReadTraffic(mut traffic) => {
-            while let Some(record) = traffic.next_record() {
-                early.extend_from_slice(record?.payload);
-            }
-        }
         ConnectionState::BlockedHandshake => return Ok(Next::Wait),
         ConnectionState::WriteTraffic(_) => return Ok(Next::Done),
-        _ => return Err(Error::General("it has said farewell before it said who it is".into())),
+        _ => return Err(Error::General("something else than a handshake".into())),
     }
     Ok(Next::GoOn)
 }

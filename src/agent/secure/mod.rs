@@ -3,14 +3,16 @@
 //! rustls shakes hands (`handshake`) and derives the keys. The bytes that follow are opened and sealed here, where they
 //! are: each is copied once on its way out and not at all on its way in, where rustls by itself copies it three times.
 
+mod alerts;
 mod handshake;
 mod records;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
+use std::ops::Range;
 
-use rustls::{AlertDescription, ConnectionTrafficSecrets, Error};
+use rustls::{ConnectionTrafficSecrets, Error};
 
 pub use handshake::{Handshake, client, server};
 use records::{ALERT, APPLICATION_DATA, HANDSHAKE, HEAD, MOST_PLAIN, Protection};
@@ -21,8 +23,8 @@ const MOST_RECORDS: u64 = 1 << 24;
 const LEAST_RECORDS: u64 = 1 << 10;
 /// RFC 8446 section 4.6.3: a key update that asks for none in return.
 const KEY_UPDATE: [u8; 5] = [24, 0, 0, 1, 0];
-/// RFC 8446 section 6.1, as a warning.
-const CLOSE_NOTIFY: [u8; 2] = [1, 0];
+/// What says nothing is not counted on for ever.
+const MOST_EMPTY: usize = 32;
 /// What an idle connection may keep of what it needed once, in bytes.
 const KEPT: usize = 4 * 1024;
 
@@ -39,9 +41,6 @@ pub struct Session {
     sealer: Protection,
     /// The other side has asked for new keys of ours (RFC 8446 section 4.6.3: before we say anything more).
     owes_new_keys: bool,
-    /// What came along with the handshake.
-    early: Option<Vec<u8>>,
-    current_early: Vec<u8>,
     incoming: Vec<u8>,
     /// How much of it was opened already.
     opened: usize,
@@ -65,52 +64,62 @@ pub enum Opened<'a> {
     Farewell,
 }
 
+enum Next {
+    /// Where it stands in what came.
+    Data(Range<usize>),
+    Farewell,
+}
+
 impl Session {
     /// Room for at least `most` bytes from the socket behind those that came before, which are incomplete. The caller
     /// appends to it.
     pub fn incoming(&mut self, most: usize) -> &mut Vec<u8> {
         self.incoming.drain(..self.opened.min(self.incoming.len()));
         self.opened = 0;
-        self.incoming.reserve(most);
+        self.incoming.reserve_exact(most);
         &mut self.incoming
     }
 
-    /// Opens the next record; `None` when more must come first. After an error nothing makes sense any more.
+    /// Opens the next record; `None` when more must come first. After an error nothing makes sense any more, and the
+    /// other side is to be told why by what is [outgoing](Self::outgoing).
     ///
     /// # Errors
     /// An alert of the other side's, or what does not come from it.
     pub fn open(&mut self) -> Result<Option<Opened<'_>>, Error> {
-        if let Some(early) = self.early.take() {
-            self.current_early = early;
-            return Ok(Some(Opened::Data(&self.current_early)));
+        match self.next() {
+            Ok(Some(Next::Data(place))) => {
+                Ok(Some(Opened::Data(self.incoming.get(place).unwrap_or_default())))
+            }
+            Ok(Some(Next::Farewell)) => Ok(Some(Opened::Farewell)),
+            Ok(None) => Ok(None),
+            Err(error) => {
+                if let Some(alert) = alerts::for_error(&error) {
+                    self.say(ALERT, &alert);
+                }
+                Err(error)
+            }
         }
-        self.current_early = Vec::new();
-        loop {
+    }
+
+    fn next(&mut self) -> Result<Option<Next>, Error> {
+        for _ in 0..=MOST_EMPTY {
             let rest = self.incoming.get_mut(self.opened..).unwrap_or_default();
-            let Some(record) = records::first(rest)? else { return Ok(None) };
-            let (kind, plain) = self.opener.open(record)?;
+            let Some(length) = records::first_length(rest)? else { return Ok(None) };
+            let (kind, plain) = self.opener.open(rest.get_mut(..length).unwrap_or_default())?;
             let begin = self.opened + HEAD;
-            self.opened += record.len();
-            let plain = begin..begin + plain;
-            let content = self.incoming.get(plain.clone()).unwrap_or_default();
+            self.opened += length;
+            let place = begin..begin + plain;
+            let content = self.incoming.get(place.clone()).unwrap_or_default();
             match kind {
                 APPLICATION_DATA if content.is_empty() => {}
-                APPLICATION_DATA => {
-                    return Ok(Some(Opened::Data(self.incoming.get(plain).unwrap_or_default())));
-                }
-                ALERT => return is_farewell(content).map(|()| Some(Opened::Farewell)),
-                HANDSHAKE => {
-                    let asks_too = is_key_update(content)?;
-                    if self.opener.used() < LEAST_RECORDS {
-                        return Err(Error::General("new keys again and again".into()));
-                    }
-                    let (sequence, secrets) = self.keys.for_receiving()?;
-                    self.opener = Protection::new(sequence, &secrets)?;
-                    self.owes_new_keys |= asks_too;
-                }
+                APPLICATION_DATA => return Ok(Some(Next::Data(place))),
+                ALERT if alerts::is_farewell(content)? => return Ok(Some(Next::Farewell)),
+                ALERT => {}
+                HANDSHAKE => self.renew_theirs(is_key_update(content)?)?,
                 _ => return Err(Error::General("a record of no known kind".into())),
             }
         }
+        Err(Error::General("records that say nothing, one after the other".into()))
     }
 
     /// Seals one message, given in parts, behind what has not gone yet. How much that is is bounded by who calls.
@@ -147,8 +156,12 @@ impl Session {
 
     /// Says that nothing more will come from us.
     pub fn say_farewell(&mut self) {
-        // Without it the other side sees the connection end, which says the same less politely.
-        let _ = self.sealer.seal(ALERT, &mut self.outgoing, |into| into.extend_from_slice(&CLOSE_NOTIFY));
+        self.say(ALERT, &alerts::CLOSE_NOTIFY);
+    }
+
+    /// Without such a word the other side sees the connection end, which says the same less politely.
+    fn say(&mut self, kind: u8, word: &[u8]) {
+        let _ = self.sealer.seal(kind, &mut self.outgoing, |into| into.extend_from_slice(word));
     }
 
     /// What is to be sent.
@@ -184,6 +197,16 @@ impl Session {
         self.sealer = Protection::new(sequence, &secrets)?;
         Ok(())
     }
+
+    fn renew_theirs(&mut self, asks_for_ours: bool) -> Result<(), Error> {
+        if self.opener.used() < LEAST_RECORDS {
+            return Err(Error::General("new keys again and again".into()));
+        }
+        let (sequence, secrets) = self.keys.for_receiving()?;
+        self.opener = Protection::new(sequence, &secrets)?;
+        self.owes_new_keys |= asks_for_ours;
+        Ok(())
+    }
 }
 
 fn give_back(buffer: &mut Vec<u8>) {
@@ -197,15 +220,6 @@ fn split<'a>(from: &mut &'a [u8], most: usize) -> &'a [u8] {
     let (head, rest) = from.split_at_checked(most).unwrap_or((*from, &[]));
     *from = rest;
     head
-}
-
-/// RFC 8446 section 6: whatever is no farewell ends the connection.
-fn is_farewell(alert: &[u8]) -> Result<(), Error> {
-    match alert {
-        [_, 0] => Ok(()),
-        [_, description] => Err(Error::AlertReceived(AlertDescription::from(*description))),
-        _ => Err(Error::General("an alert of another length".into())),
-    }
 }
 
 /// Nothing else of the handshake is left to say: the agent gives no tickets. True when ours are asked for, too.

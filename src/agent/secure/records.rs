@@ -108,14 +108,14 @@ impl Protection {
     }
 }
 
-/// The first record, when all of it is there.
-pub(super) fn first(bytes: &mut [u8]) -> Result<Option<&mut [u8]>, Error> {
+/// The length of the first record, when all of it is there.
+pub(super) fn first_length(bytes: &[u8]) -> Result<Option<usize>, Error> {
     let Some([_, _, _, high, low]) = bytes.first_chunk::<HEAD>() else { return Ok(None) };
     let length = usize::from(u16::from_be_bytes([*high, *low]));
     if length > MOST_SEALED {
         return Err(Error::PeerSentOversizedRecord);
     }
-    Ok(bytes.get_mut(..HEAD + length))
+    Ok(Some(HEAD + length).filter(|length| *length <= bytes.len()))
 }
 
 /// What so many bytes become.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
-use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
+use rustls::{AlertDescription, ClientConfig, ClientConnection, ServerConfig, ServerConnection};
 
 use super::super::pins::{OwnKey, SEED};
 use super::*;
@@ -110,7 +110,7 @@ fn what_comes_with_the_handshake_is_heard_first() {
     both.1.incoming().extend_from_slice(now);
     assert!(both.1.advance().unwrap());
     let mut server = both.1.finish().unwrap();
-    assert_eq!(server.open().unwrap(), Some(Opened::Data(b"at once")));
+    assert_eq!(server.open().unwrap(), Some(Opened::Data(b"at once")), "as it came");
     assert_eq!(server.open().unwrap(), None);
     server.incoming(10).extend_from_slice(later);
     assert_eq!(server.open().unwrap(), Some(Opened::Data(b"and more")));
@@ -193,6 +193,54 @@ fn keys_are_renewed_when_they_have_been_used_enough() {
 fn at_its_end(mut protection: Protection) -> Protection {
     protection.set_used(MOST_RECORDS);
     protection
+}
+
+#[test]
+fn who_says_nothing_again_and_again_is_cut_off_and_told() {
+    let (mut one, mut other) = connected();
+    let nothing = |one: &mut Session, times: usize| {
+        for _ in 0..times {
+            one.say(APPLICATION_DATA, &[]);
+        }
+    };
+    for _ in 0..3 {
+        nothing(&mut one, MOST_EMPTY);
+        one.seal([&b"a word"[..]]).unwrap();
+        assert_eq!(carry(&mut one, &mut other, 1 << 16), b"a word");
+    }
+    nothing(&mut one, MOST_EMPTY + 1);
+    other.incoming(4000).extend_from_slice(one.outgoing());
+    assert!(other.open().is_err());
+    one.incoming(100).extend_from_slice(other.outgoing());
+    assert_eq!(one.open().unwrap_err(), Error::AlertReceived(AlertDescription::UnexpectedMessage));
+    assert!(one.outgoing().len() < 4000, "who was told does not tell");
+}
+
+#[test]
+fn tampering_is_told() {
+    let (mut one, mut other) = connected();
+    one.seal([&b"a word"[..]]).unwrap();
+    let mut changed = one.outgoing().to_vec();
+    *changed.last_mut().unwrap() ^= 1;
+    other.incoming(100).extend(changed);
+    assert_eq!(other.open().unwrap_err(), Error::DecryptError);
+    one.incoming(100).extend_from_slice(other.outgoing());
+    assert_eq!(one.open().unwrap_err(), Error::AlertReceived(AlertDescription::BadRecordMac));
+}
+
+#[test]
+fn a_farewell_may_be_announced_and_other_kinds_are_refused() {
+    let (mut one, mut other) = connected();
+    one.say(ALERT, &[1, 90]);
+    one.say_farewell();
+    other.incoming(100).extend_from_slice(one.outgoing());
+    assert_eq!(other.open().unwrap(), Some(Opened::Farewell));
+    for (kind, word) in [(HANDSHAKE, &[4, 0, 0, 0][..]), (ALERT, &[2][..]), (20, &[1][..]), (0, &[][..])] {
+        let (mut one, mut other) = connected();
+        one.say(kind, word);
+        other.incoming(100).extend_from_slice(one.outgoing());
+        assert!(other.open().is_err(), "{kind}");
+    }
 }
 
 /// rustls itself at the other end: the same records, and its own renewal of keys.

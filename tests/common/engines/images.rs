@@ -56,8 +56,9 @@ impl Loader {
             pidfile: folder.join("pid"),
         };
         let log = File::create(folder.join("log")).unwrap();
-        Command::new("dockerd")
-            .arg("--data-root")
+        // In a network of its own: an engine without a bridge takes away the one that the machine's own engine has.
+        Command::new("unshare")
+            .args(["--net", "dockerd", "--data-root"])
             .arg(data)
             .arg("--exec-root")
             .arg(folder.join("exec"))
