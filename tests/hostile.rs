@@ -158,7 +158,7 @@ fn floods_of_names_of_menus_and_of_records_are_bounded() {
 fn floods_of_channels_are_bounded() {
     let mut siege = Siege::of("");
     // 4,096 channels of some 12 KiB each are what one connection may hold open.
-    siege.stands("channel_flood", &[], MEMORY + (16 << 20));
+    siege.stands("channel_flood", &[], MEMORY + (48 << 20));
 }
 
 #[test]
