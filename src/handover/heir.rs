@@ -93,9 +93,17 @@ impl Heir {
     /// Tells what came of something under way.
     pub async fn tell(&self, id: &ReservationId, fate: Fate) {
         let question = Question::Told { id: id.clone(), fate };
-        let told = async { self.ask(&question, TELL_LIMIT).await?.hear::<Reply>(CONNECT_LIMIT).await };
-        if let Err(e) = told.await {
-            tracing::warn!(reservation = %id, "the new gateway was not told of it: {}", in_full(&e));
+        let limit = Instant::now() + TELL_LIMIT;
+        loop {
+            let told = async { self.ask(&question, TELL_LIMIT).await?.hear::<Reply>(CONNECT_LIMIT).await };
+            match told.await {
+                Ok(_) => return,
+                // It was about to take over and did not: whoever is the owner then is told. Twice is as good as once.
+                Err(TalkError::Io(_) | TalkError::Gone) if Instant::now() < limit => sleep(PAUSE).await,
+                Err(e) => {
+                    return tracing::warn!(reservation = %id, "the new gateway was not told of it: {}", in_full(&e));
+                }
+            }
         }
     }
 

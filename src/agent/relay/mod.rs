@@ -11,7 +11,7 @@ mod waits;
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -27,8 +27,10 @@ const READ: usize = MOST;
 const READ_WIRE: usize = MOST;
 /// After so much quiet buffers are given back.
 const REST_AFTER: Duration = Duration::from_secs(1);
-/// For the gateway to hear the end and to go.
+/// For the gateway to go after it has taken something more, or everything.
 const LEAVE_LIMIT: Duration = Duration::from_secs(5);
+/// How often it is looked whether it has.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
 
 /// One encrypted connection and what stands behind it.
 pub(super) struct Relay {
@@ -85,22 +87,26 @@ impl Relay {
     }
 
     /// Until the gateway has gone, too: a socket that is closed before all that has come was read takes with it what the
-    /// gateway has not read yet (RFC 1122 section 4.2.2.13).
+    /// gateway has not read yet (RFC 1122 section 4.2.2.13). A slow one has the time that it needs.
     fn take_leave(mut self) {
         self.session.say_farewell();
         self.flush();
-        let limit = Instant::now() + LEAVE_LIMIT;
         let _ = self.socket.shutdown(Shutdown::Write);
         let _ = self.socket.set_nonblocking(false);
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.resize(READ, 0);
-        loop {
-            let left = limit.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.socket.set_read_timeout(Some(left)).is_err() {
-                return;
+        if self.socket.set_read_timeout(Some(LOOK_AFTER)).is_err() {
+            return;
+        }
+        self.buffer.resize(READ, 0);
+        let (mut limit, mut before) = (Instant::now() + LEAVE_LIMIT, None);
+        while Instant::now() < limit {
+            match self.socket.read(&mut self.buffer) {
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return,
             }
-            if !matches!(self.socket.read(&mut buffer), Ok(1..)) {
-                return;
+            let untaken = Some(untaken(&self.socket));
+            if untaken != before {
+                (limit, before) = (Instant::now() + LEAVE_LIMIT, untaken);
             }
         }
     }
@@ -236,7 +242,6 @@ impl Relay {
 
 /// Appends what there is, as far as there is room, without filling the room with zeros first.
 fn read_some(socket: &TcpStream, into: &mut Vec<u8>) -> io::Result<usize> {
-    use std::os::fd::AsRawFd;
     let room = into.spare_capacity_mut();
     // SAFETY: the pointer and the length describe `room`, which lives across the call.
     let read = unsafe { libc::recv(socket.as_raw_fd(), room.as_mut_ptr().cast(), room.len(), 0) };
@@ -244,4 +249,12 @@ fn read_some(socket: &TcpStream, into: &mut Vec<u8>) -> io::Result<usize> {
     // SAFETY: the kernel has initialised so many bytes behind those that were there, and there was room for them.
     unsafe { into.set_len(into.len() + read) };
     Ok(read)
+}
+
+/// How much of what was sent the other side has not acknowledged yet, in bytes (SIOCOUTQ, tcp(7)).
+fn untaken(socket: &TcpStream) -> libc::c_int {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: TIOCOUTQ, which is SIOCOUTQ, writes one int through the pointer, which is valid for it.
+    unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ as _, &raw mut bytes) };
+    bytes
 }
