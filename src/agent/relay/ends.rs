@@ -226,6 +226,13 @@ impl Input {
         self.written = 0;
     }
 
+    /// What waits for a terminal that nobody has open is read by nobody, and poll(2) would say so for ever.
+    pub(super) fn forget(&mut self) {
+        self.owed += self.pending.len() - self.written;
+        self.pending.clear();
+        self.written = 0;
+    }
+
     fn last_words(self) {
         // What nobody has read from a terminal goes with it: to hold it would hold off the hang-up.
         if self.kind == Kind::Terminal {

@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use ends::{Ends, Word};
+use ends::{Ends, Input, Word};
 use waits::{Source, Waits};
 
 use super::lanes::{self, MOST, TALK};
@@ -191,6 +191,7 @@ impl Relay {
                 Source::Output(index) => self.read_output(index),
                 Source::Talk if hears => self.hear(),
                 Source::Socket if receives => self.receive(),
+                Source::InputAlone => self.ends.input.iter_mut().for_each(Input::forget),
                 Source::Input | Source::Talk | Source::Socket => {}
             }
         }

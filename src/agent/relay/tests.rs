@@ -8,7 +8,7 @@ use std::thread;
 use rustls::pki_types::ServerName;
 
 use super::super::descriptors;
-use super::super::lanes::{self, MAIN, Parser, Piece, TALK};
+use super::super::lanes::{self, MAIN, Parser, Piece, TALK, WINDOW};
 use super::super::pins::{OwnKey, SEED};
 use super::super::protocol::Reply;
 use super::super::secure::{self, Opened, Session};
@@ -105,6 +105,39 @@ fn an_answer_is_heard_whole_by_who_is_still_speaking() {
     assert!(heard.len() == ANSWER && heard.iter().all(|byte| *byte == 7));
     drop(gateway);
     serving.join().unwrap();
+    relay.join().unwrap();
+}
+
+/// A terminal that nobody has open takes some and no more, and poll(2) says so for ever: the rest is let go.
+#[test]
+fn what_is_typed_into_a_terminal_that_nobody_has_open_is_let_go() {
+    let (mut gateway, agent, relay) = relayed();
+    let pty = nix::pty::openpty(None, None).unwrap();
+    descriptors::send(&agent, &Reply::Connected, &[pty.master.as_fd()]).unwrap();
+    drop((pty.slave, pty.master));
+    // The terminal is there: what was read from it has ended.
+    assert_eq!(gateway.hear_main_while_speaking(), b"");
+    for _ in 0..16 {
+        gateway.say(MAIN, &[b'x'; WINDOW / 16]).unwrap();
+    }
+    // Credit comes back for all but what is too little to give back.
+    let mut credit = 0;
+    while credit <= 3 * WINDOW / 4 {
+        while let Some(Opened::Data(mut data)) = gateway.session.open().unwrap() {
+            while let Some(piece) = gateway.parser.next(&mut data).unwrap() {
+                if let Piece::Credit(more) = piece {
+                    credit += more;
+                }
+            }
+        }
+        if credit <= 3 * WINDOW / 4 {
+            let mut heard = [0; 4096];
+            let length = gateway.socket.read(&mut heard).unwrap();
+            assert!(length > 0);
+            gateway.session.incoming(length).extend_from_slice(&heard[..length]);
+        }
+    }
+    drop((agent, gateway));
     relay.join().unwrap();
 }
 

@@ -10,6 +10,8 @@ pub(super) enum Source {
     Socket,
     Talk,
     Input,
+    /// Nobody has it open, now.
+    InputAlone,
     Output(usize),
 }
 
@@ -41,6 +43,13 @@ impl<'a> Waits<'a> {
             Err(_) => return None,
         }
         let ready = self.sources.into_iter().zip(&self.polled);
-        Some(ready.filter_map(|(source, polled)| polled.any().unwrap_or(true).then_some(source)).collect())
+        Some(ready.filter_map(|(source, polled)| told(source, polled.revents()?)).collect())
+    }
+}
+
+fn told(source: Source, events: PollFlags) -> Option<Source> {
+    match source {
+        Source::Input if events == PollFlags::POLLHUP => Some(Source::InputAlone),
+        _ => (!events.is_empty()).then_some(source),
     }
 }
