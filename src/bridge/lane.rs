@@ -175,7 +175,7 @@ impl State {
         }
     }
 
-    /// All that is whole, into the lanes. `None` when the agent says farewell, or breaks the protocol.
+    /// All that is whole, into the lanes. `None` when the agent breaks the protocol.
     fn open(&mut self, mut reader: Option<&mut Reader<'_, '_>>) -> Option<u8> {
         let mut heard = 0;
         while let Some(opened) = self.session.open().ok()? {
