@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -49,12 +49,14 @@ impl Slapd {
             .arg("-f")
             .arg(self.path("slapd.conf"))
             .args(["-h", &urls, "-d", "0"])
-            .stderr(Stdio::null())
+            .stderr(fs::File::create(self.path("stderr")).unwrap())
             .spawn()
             .unwrap();
-        self.server = Some(server);
+        let server = self.server.insert(server);
         let ldaps = self.ldaps;
         eventually("slapd listens", SOON, || std::net::TcpStream::connect(("127.0.0.1", ldaps)).ok());
+        let ended = server.try_wait().unwrap();
+        assert!(ended.is_none(), "{ended:?}: {}", fs::read_to_string(self.path("stderr")).unwrap());
     }
 
     /// Accepts and says nothing any more.

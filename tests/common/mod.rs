@@ -385,17 +385,24 @@ impl Ssh<'_> {
     }
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, and that nobody is given who asks for any port: a server that is killed
+/// and started again finds it free.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    free_ports(1)
 }
 
-/// The first of as many ports in a row, free a moment ago. Of what nobody gets who asks for any port.
+/// The first of as many ports in a row, like [`free_port`]'s.
+///
+/// They lie below the kernel's own (`ip_local_port_range`, from 32,768 on) and come in turn, each process from
+/// another place on.
 fn free_ports(count: u16) -> u16 {
+    const FIRST: u32 = 10_000;
+    const PORTS: u32 = 22_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
-        let step = std::process::id().wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed) * 101);
-        let first = 10_000 + (step % 1_100) as u16 * 20;
+        let next = NEXT.fetch_add(u32::from(count), Ordering::Relaxed);
+        let offset = (std::process::id() * 101 + next) % (PORTS - u32::from(count));
+        let first = (FIRST + offset) as u16;
         let is_free = |port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
         if (first..first + count).all(is_free) {
             return first;
