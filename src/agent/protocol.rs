@@ -286,6 +286,14 @@ pub enum JupyterState {
     },
 }
 
+impl JupyterState {
+    /// Whether there is one here at all.
+    #[must_use]
+    pub fn is_offered(&self) -> bool {
+        !matches!(self, Self::Off | Self::Missing)
+    }
+}
+
 /// Why the agent refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RefusedKind {

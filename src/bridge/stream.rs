@@ -9,7 +9,8 @@ use std::task::{Context, Poll, ready};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::stat::{SFlag, fstat};
 use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::task::coop;
 
 /// A larger pipe means fewer wake-ups; where the kernel refuses (limits of unprivileged users), 64 KiB do.
 const PIPE_SIZE: i32 = 1024 * 1024;
@@ -23,10 +24,44 @@ pub(super) enum Kind {
 }
 
 /// A pipe's end, a pseudo-terminal's master or a connected socket. Clones share it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct FdStream {
     descriptor: Arc<AsyncFd<OwnedFd>>,
+    /// Where it is waited for room to write.
+    room: Room,
     kind: Kind,
+}
+
+/// A terminal and a Unix socket tell of room to write whenever their other side has read something: a wake-up for
+/// each key. So it is waited for only once a write has found no room.
+#[derive(Debug)]
+enum Room {
+    /// With the reading: a pipe tells only after it was full.
+    Shared,
+    /// A duplicate of the descriptor, once it was needed.
+    Apart(Option<AsyncFd<OwnedFd>>),
+}
+
+impl Clone for FdStream {
+    fn clone(&self) -> Self {
+        Self { descriptor: Arc::clone(&self.descriptor), room: Room::of(self.kind), kind: self.kind }
+    }
+}
+
+impl Room {
+    fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Pipe => Self::Shared,
+            Kind::Terminal | Kind::Socket => Self::Apart(None),
+        }
+    }
+
+    fn interest(&self) -> Interest {
+        match self {
+            Self::Shared => Interest::READABLE | Interest::WRITABLE,
+            Self::Apart(_) => Interest::READABLE,
+        }
+    }
 }
 
 impl FdStream {
@@ -38,9 +73,10 @@ impl FdStream {
         if kind == Kind::Pipe {
             let _ = fcntl(&descriptor, FcntlArg::F_SETPIPE_SZ(PIPE_SIZE));
         }
+        let room = Room::of(kind);
         // SAFETY: the `AsyncFd` owns the descriptor, so it stays open for as long as it is registered.
-        let registered = unsafe { AsyncFd::register(descriptor)? };
-        Ok(Self { descriptor: Arc::new(registered), kind })
+        let registered = unsafe { AsyncFd::register_with_interest(descriptor, room.interest())? };
+        Ok(Self { descriptor: Arc::new(registered), room, kind })
     }
 }
 
@@ -106,6 +142,21 @@ fn read_once(descriptor: &OwnedFd, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
     Ok(())
 }
 
+fn write_once(descriptor: &AsyncFd<OwnedFd>, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+    loop {
+        match nix::sys::uio::writev(descriptor.get_ref(), parts) {
+            Err(nix::errno::Errno::EINTR) => {}
+            outcome => return Ok(outcome?),
+        }
+    }
+}
+
+/// Of the same open file, as one descriptor is registered once only (epoll_ctl(2)).
+fn waits_for_room(descriptor: &OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: the `AsyncFd` owns the duplicate, so it stays open for as long as it is registered.
+    Ok(unsafe { AsyncFd::register_with_interest(descriptor.try_clone()?, Interest::WRITABLE)? })
+}
+
 impl AsyncWrite for FdStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(context, &[IoSlice::new(bytes)])
@@ -116,15 +167,30 @@ impl AsyncWrite for FdStream {
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let Self { descriptor, room, .. } = &mut *self;
+        let waits = match room {
+            Room::Shared => &**descriptor,
+            Room::Apart(Some(waits)) => waits,
+            Room::Apart(none) => {
+                let turn = ready!(coop::poll_proceed(context));
+                match write_once(descriptor, parts) {
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                        none.insert(waits_for_room(descriptor.get_ref())?)
+                    }
+                    outcome => {
+                        turn.made_progress();
+                        return Poll::Ready(outcome);
+                    }
+                }
+            }
+        };
         loop {
-            let mut ready = ready!(self.descriptor.poll_write_ready(context))?;
-            let write = |fd: &AsyncFd<OwnedFd>| Ok(nix::sys::uio::writev(fd.get_ref(), parts)?);
-            match ready.try_io(write) {
-                Ok(Err(e)) if e.kind() == io::ErrorKind::Interrupted => {}
+            let mut ready = ready!(waits.poll_write_ready(context))?;
+            match ready.try_io(|fd| write_once(fd, parts)) {
                 Ok(outcome) => return Poll::Ready(outcome),
                 Err(_would_block) => {}
             }
@@ -149,7 +215,44 @@ impl AsyncWrite for FdStream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// More than any buffer between them holds, written by clones in turn.
+    #[tokio::test]
+    async fn a_socket_that_is_full_goes_on_when_there_is_room() {
+        let (near, far) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::empty()).unwrap();
+        let mut far = FdStream::new(far, Kind::Socket).unwrap();
+        let near = FdStream::new(near, Kind::Socket).unwrap();
+        let sent: Vec<u8> = (0..3_u32 << 20).map(|n| (n % 251) as u8).collect();
+        let expected = sent.clone();
+        tokio::spawn(async move {
+            for piece in sent.chunks(1 << 20) {
+                near.clone().write_all(piece).await.unwrap();
+            }
+            near.clone().shutdown().await.unwrap();
+        });
+        let mut got = Vec::new();
+        far.read_to_end(&mut got).await.unwrap();
+        assert!(got == expected);
+    }
+
+    #[tokio::test]
+    async fn a_terminal_that_is_full_goes_on_when_there_is_room() {
+        let pty = nix::pty::openpty(None, None).unwrap();
+        let mut raw = nix::sys::termios::tcgetattr(&pty.slave).unwrap();
+        nix::sys::termios::cfmakeraw(&mut raw);
+        nix::sys::termios::tcsetattr(&pty.slave, nix::sys::termios::SetArg::TCSANOW, &raw).unwrap();
+        let mut master = FdStream::new(pty.master, Kind::Terminal).unwrap();
+        // Kept open: a master's end takes with it what was not read.
+        let writing = tokio::spawn(async move { master.write_all(&[7; 200_000]).await.map(|()| master) });
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut got = vec![0; 200_000];
+            std::io::Read::read_exact(&mut std::fs::File::from(pty.slave), &mut got).map(|()| got)
+        });
+        assert!(reading.await.unwrap().unwrap() == [7; 200_000]);
+        writing.await.unwrap().unwrap();
+    }
 
     #[tokio::test]
     async fn a_descriptor_must_be_what_it_should_be() {

@@ -27,13 +27,13 @@ pub async fn state(workspaces: &Workspaces, reservation: &Reservation) -> Option
 /// For people.
 pub(super) async fn lines(workspaces: &Workspaces, reservation: &Reservation, lang: Lang) -> Vec<String> {
     let mut lines = Vec::new();
-    if let Some(state) = state(workspaces, reservation).await
-        && state != JupyterState::Off
-    {
-        lines.push(Door::Jupyter(&state).say(lang));
+    let state = state(workspaces, reservation).await;
+    if let Some(state) = state.as_ref().filter(|state| **state != JupyterState::Off) {
+        lines.push(Door::Jupyter(state).say(lang));
     }
     if !workspaces.has_password(&reservation.id).await {
-        lines.push(Door::NoPassword.say(lang));
+        let jupyter = state.as_ref().is_none_or(JupyterState::is_offered);
+        lines.push(Door::NoPassword { jupyter }.say(lang));
     }
     lines
 }

@@ -82,7 +82,8 @@ fn facts(model: &Model, columns: usize) -> Vec<Line<'static>> {
     let until = model.mine().map(|mine| Until { deadline: mine.deadline, now: model.now });
     let mut lines: Vec<Line<'static>> =
         until.iter().map(|until| Line::raw(Mine::TimeLeft { until: *until }.say(model.lang))).collect();
-    let no_password = (model.facts.has_password == Some(false)).then(|| Mine::NoPassword.say(model.lang));
+    let no_password = (model.facts.has_password == Some(false))
+        .then(|| Mine::NoPassword { jupyter: may_have_jupyter(model) }.say(model.lang));
     lines.extend(no_password.into_iter().flat_map(|text| wrap(&text, columns)).map(Line::raw));
     lines.extend(jupyter(model).into_iter().flat_map(|text| wrap(&text, columns)).map(Line::raw));
     let usage = model.mine().and_then(|mine| model.uses.slot(mine.slot)?.usage.as_ref());
@@ -90,6 +91,11 @@ fn facts(model: &Model, columns: usize) -> Vec<Line<'static>> {
     let names = figures::column(gauges.iter().map(|gauge| gauge.name.as_str()));
     lines.extend(gauges.iter().map(|gauge| bar(gauge, names, columns)));
     lines
+}
+
+/// Until the container has answered, too.
+fn may_have_jupyter(model: &Model) -> bool {
+    model.facts.jupyter.as_ref().is_none_or(JupyterState::is_offered)
 }
 
 /// Said where there is one; the way to a running one has a line of its own.
@@ -129,8 +135,10 @@ pub(super) fn ways(model: &Model, password: Option<&ReservationPassword>, column
     let lead = |name: &str, line: &str| wrap_lead(&format!("{name:<LEAD$}{line}"), columns, LEAD);
     rows.extend(lead(&Mine::Shell.say(model.lang), &model.way.ssh()));
     rows.extend(lead("VS Code", &model.way.vscode()));
-    rows.extend(lead("JupyterLab", &model.way.jupyter()));
-    rows.extend(lead("", &Mine::ThenOpen.say(model.lang)));
+    if may_have_jupyter(model) {
+        rows.extend(lead("JupyterLab", &model.way.jupyter()));
+        rows.extend(lead("", &Mine::ThenOpen.say(model.lang)));
+    }
     rows.extend(lead(&Mine::Files.say(model.lang), &model.way.scp(model.lang)));
     rows.push(String::new());
     rows.extend(wrap(&Mine::ConfigHeading.say(model.lang), columns));

@@ -41,7 +41,10 @@ pub enum Door<'a> {
     /// How JupyterLab does (its words are printable already).
     Jupyter(&'a JupyterState),
     /// The reservation has no password.
-    NoPassword,
+    NoPassword {
+        /// There is a JupyterLab, which asks for one.
+        jupyter: bool,
+    },
     /// `password` asked for inside a container.
     PasswordOutsideOnly,
     /// `release` that worked.
@@ -147,10 +150,7 @@ impl Say for Door<'_> {
                 )
             }
             Self::Jupyter(state) => jupyter(state, lang),
-            Self::NoPassword => lang.pick(
-                "No password yet for this reservation (JupyterLab needs one). To get one: ssh HOST clusteria password".into(),
-                "Pas encore de mot de passe pour cette réservation (JupyterLab en demande un). Pour en obtenir un : ssh HÔTE clusteria password".into(),
-            ),
+            Self::NoPassword { jupyter } => no_password(*jupyter, lang),
             Self::PasswordOutsideOnly => lang.pick(
                 "clusteria: a password is given outside only, to somebody who logs in. On your own machine: ssh HOST clusteria password".into(),
                 "clusteria : un mot de passe ne se donne qu'à l'extérieur, à qui se connecte. Sur votre machine : ssh HÔTE clusteria password".into(),
@@ -173,6 +173,14 @@ impl Say for Door<'_> {
             Self::Help => lang.pick(HELP_EN, HELP_FR).into(),
         }
     }
+}
+
+fn no_password(jupyter: bool, lang: Lang) -> String {
+    let why = if jupyter { lang.pick(" (JupyterLab needs one)", " (JupyterLab en demande un)") } else { "" };
+    lang.pick(
+        format!("No password yet for this reservation{why}. To get one: ssh HOST clusteria password"),
+        format!("Pas encore de mot de passe pour cette réservation{why}. Pour en obtenir un : ssh HÔTE clusteria password"),
+    )
 }
 
 fn jupyter(state: &JupyterState, lang: Lang) -> String {

@@ -13,7 +13,7 @@ pub enum Mine<'a> {
     Heading { slot: &'a SlotId },
     StartingHeading { slot: &'a SlotId },
     TimeLeft { until: Until },
-    NoPassword,
+    NoPassword { jupyter: bool },
     Memory,
     DoShell,
     DoWays,
@@ -78,7 +78,10 @@ impl Mine<'_> {
             Self::TimeLeft { until } if until.left().is_zero() => "It ends any moment now".to_owned(),
             Self::TimeLeft { until } => format!("{} left, until {}", span(until.left()), until.at()),
             Self::Memory => "memory".to_owned(),
-            Self::NoPassword => "It has no password yet; JupyterLab asks for one".to_owned(),
+            Self::NoPassword { jupyter: true } => {
+                "It has no password yet; JupyterLab asks for one".to_owned()
+            }
+            Self::NoPassword { jupyter: false } => "It has no password yet".to_owned(),
             Self::DoShell => "Open a shell".to_owned(),
             Self::DoWays => "Connect VS Code, JupyterLab, scp …".to_owned(),
             Self::DoPassword => "Make a new password (the old one ends)".to_owned(),
@@ -139,7 +142,10 @@ impl Mine<'_> {
             }
             Self::TimeLeft { until } => format!("Encore {}, jusqu'à {}", span(until.left()), until.at()),
             Self::Memory => "mémoire".to_owned(),
-            Self::NoPassword => "Elle n'a pas encore de mot de passe ; JupyterLab en demande un".to_owned(),
+            Self::NoPassword { jupyter: true } => {
+                "Elle n'a pas encore de mot de passe ; JupyterLab en demande un".to_owned()
+            }
+            Self::NoPassword { jupyter: false } => "Elle n'a pas encore de mot de passe".to_owned(),
             Self::DoShell => "Ouvrir un shell".to_owned(),
             Self::DoWays => "Connecter VS Code, JupyterLab, scp …".to_owned(),
             Self::DoPassword => "Nouveau mot de passe (l'ancien expire)".to_owned(),

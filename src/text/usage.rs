@@ -92,6 +92,14 @@ pub(super) fn alarm(alarm: &Alarm, lang: Lang) -> String {
     }
 }
 
+/// Parts of one too; French has its plural from two on.
+fn processors(count: f64, lang: Lang) -> String {
+    let few = lang.pick(count == 1.0, count < 2.0);
+    let noun = lang.pick("processor", "processeur");
+    let number = lang.pick(count.to_string(), count.to_string().replace('.', ","));
+    format!("{number} {noun}{}", if few { "" } else { "s" })
+}
+
 /// What a slot may use; one line. Empty where nothing is limited.
 #[derive(Debug)]
 pub struct Limited<'a>(pub &'a Limits);
@@ -104,7 +112,7 @@ impl Say for Limited<'_> {
         };
         let parts = [
             size(memory, "memory", "mémoire"),
-            cpus.map(|cpus| lang.pick(format!("{cpus} processors"), format!("{cpus} processeurs"))),
+            cpus.map(|cpus| processors(cpus, lang)),
             size(gpu_memory, "GPU memory", "mémoire GPU"),
             size(shm, "/dev/shm", "/dev/shm"),
             size(disk, "own disk", "disque propre"),
@@ -298,6 +306,14 @@ mod tests {
         assert_eq!(bytes(1536, Lang::Fr), "1,5 Kio");
         assert_eq!(used_of(17 << 29, 24 << 30, Lang::En), "8.5 of 24 GiB");
         assert_eq!(used_of(512 << 20, 24 << 30, Lang::Fr), "512 Mio sur 24 Gio");
+    }
+
+    #[test]
+    fn one_processor_is_one() {
+        let said = |count| [Lang::En, Lang::Fr].map(|lang| processors(count, lang));
+        assert_eq!(said(1.0), ["1 processor", "1 processeur"]);
+        assert_eq!(said(1.5), ["1.5 processors", "1,5 processeur"]);
+        assert_eq!(said(8.0), ["8 processors", "8 processeurs"]);
     }
 
     #[test]

@@ -317,6 +317,8 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
+        // One that a signal has started is known by its socket only.
+        let _ = self.owner_pid();
         if let Some(mut child) = self.gateway.take() {
             let _ = child.kill();
             let _ = child.wait();

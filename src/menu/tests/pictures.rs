@@ -122,6 +122,9 @@ fn ways_to_connect() {
     let facts = Facts { jupyter: Some(JupyterState::Running), ..Facts::default() };
     let events = [Event::Facts(facts), Event::Key(Key::Char('2'))];
     in_all_sizes_and_languages("ways", &with_mine(), None, &events);
+    let without = Facts { jupyter: Some(JupyterState::Missing), has_password: Some(false) };
+    let events = [Event::Facts(without), Event::Key(Key::Char('2'))];
+    in_all_sizes_and_languages("ways-without-jupyter", &with_mine(), None, &events);
 }
 
 #[test]
