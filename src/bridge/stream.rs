@@ -5,15 +5,20 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::socket::{MsgFlags, SockType, getsockopt, sendmsg, sockopt};
 use nix::sys::stat::{SFlag, fstat};
+use nix::sys::uio::writev;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::task::coop;
 
 /// A larger pipe means fewer wake-ups; where the kernel refuses (limits of unprivileged users), 64 KiB do.
 const PIPE_SIZE: i32 = 1024 * 1024;
+const NO_DESCRIPTOR_PAUSE: Duration = Duration::from_millis(20);
 
 /// What a descriptor must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +90,10 @@ fn check(descriptor: &OwnedFd, kind: Kind) -> io::Result<()> {
     let format = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
     let right = match kind {
         Kind::Pipe => format == SFlag::S_IFIFO,
-        Kind::Socket => format == SFlag::S_IFSOCK,
+        // Of a datagram socket the end can be told and not read.
+        Kind::Socket => {
+            format == SFlag::S_IFSOCK && getsockopt(descriptor, sockopt::SockType) == Ok(SockType::Stream)
+        }
         // A master answers TIOCGPTN; no other character device does.
         Kind::Terminal => format == SFlag::S_IFCHR && is_pty_master(descriptor),
     };
@@ -107,7 +115,7 @@ impl AsyncRead for FdStream {
         loop {
             let mut ready = ready!(self.descriptor.poll_read_ready(context))?;
             let before = buffer.filled().len();
-            match ready.try_io(|fd| read_once(fd.get_ref(), buffer)) {
+            match ready.try_io(|fd| read_once(fd.get_ref(), self.kind, buffer)) {
                 // Less than was asked for: a pipe or a socket is empty now (epoll(7)), and need not be asked. A
                 // terminal gives a piece at a time.
                 Ok(Ok(()))
@@ -130,11 +138,16 @@ impl AsyncRead for FdStream {
     }
 }
 
-fn read_once(descriptor: &OwnedFd, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
-    // SAFETY: only written to, by `read`, and `assume_init` covers exactly what it wrote.
+/// A socket is asked not to wait each time: who passed it on could take that from the open file.
+fn read_once(descriptor: &OwnedFd, kind: Kind, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
+    // SAFETY: only written to, by the kernel, and `assume_init` covers exactly what it wrote.
     let space = unsafe { buffer.unfilled_mut() };
+    let (fd, start, length) = (descriptor.as_raw_fd(), space.as_mut_ptr().cast(), space.len());
     // SAFETY: the pointer and the length describe `space`, which lives across the call.
-    let read = unsafe { libc::read(descriptor.as_raw_fd(), space.as_mut_ptr().cast(), space.len()) };
+    let read = match kind {
+        Kind::Socket => unsafe { libc::recv(fd, start, length, libc::MSG_DONTWAIT) },
+        Kind::Pipe | Kind::Terminal => unsafe { libc::read(fd, start, length) },
+    };
     let read = usize::try_from(read).map_err(|_| io::Error::last_os_error())?;
     // SAFETY: `read` bytes of `space` were initialised by the kernel.
     unsafe { buffer.assume_init(read) };
@@ -142,10 +155,15 @@ fn read_once(descriptor: &OwnedFd, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
     Ok(())
 }
 
-fn write_once(descriptor: &AsyncFd<OwnedFd>, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+fn write_once(descriptor: &AsyncFd<OwnedFd>, kind: Kind, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
     loop {
-        match nix::sys::uio::writev(descriptor.get_ref(), parts) {
-            Err(nix::errno::Errno::EINTR) => {}
+        let written = match kind {
+            Kind::Socket => sendmsg::<()>(descriptor.as_raw_fd(), parts, &[], flags, None),
+            Kind::Pipe | Kind::Terminal => writev(descriptor.get_ref(), parts),
+        };
+        match written {
+            Err(Errno::EINTR) => {}
             outcome => return Ok(outcome?),
         }
     }
@@ -155,6 +173,20 @@ fn write_once(descriptor: &AsyncFd<OwnedFd>, parts: &[IoSlice<'_>]) -> io::Resul
 fn waits_for_room(descriptor: &OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: the `AsyncFd` owns the duplicate, so it stays open for as long as it is registered.
     Ok(unsafe { AsyncFd::register_with_interest(descriptor.try_clone()?, Interest::WRITABLE)? })
+}
+
+/// The gateway has no descriptor left: it is full still, and tried again soon.
+fn try_again_soon<T>(context: &Context<'_>) -> Poll<T> {
+    let waker = context.waker().clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(NO_DESCRIPTOR_PAUSE).await;
+        waker.wake();
+    });
+    Poll::Pending
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
 impl AsyncWrite for FdStream {
@@ -171,15 +203,18 @@ impl AsyncWrite for FdStream {
         context: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let Self { descriptor, room, .. } = &mut *self;
+        let Self { descriptor, room, kind } = &mut *self;
         let waits = match room {
             Room::Shared => &**descriptor,
             Room::Apart(Some(waits)) => waits,
             Room::Apart(none) => {
                 let turn = ready!(coop::poll_proceed(context));
-                match write_once(descriptor, parts) {
+                match write_once(descriptor, *kind, parts) {
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                        none.insert(waits_for_room(descriptor.get_ref())?)
+                        match waits_for_room(descriptor.get_ref()) {
+                            Err(e) if is_out_of_descriptors(&e) => return try_again_soon(context),
+                            waits => none.insert(waits?),
+                        }
                     }
                     outcome => {
                         turn.made_progress();
@@ -190,7 +225,7 @@ impl AsyncWrite for FdStream {
         };
         loop {
             let mut ready = ready!(waits.poll_write_ready(context))?;
-            match ready.try_io(|fd| write_once(fd, parts)) {
+            match ready.try_io(|fd| write_once(fd, *kind, parts)) {
                 Ok(outcome) => return Poll::Ready(outcome),
                 Err(_would_block) => {}
             }
@@ -215,7 +250,7 @@ impl AsyncWrite for FdStream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+    use nix::sys::socket::{AddressFamily, SockFlag, socketpair};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     /// More than any buffer between them holds, written by clones in turn.
@@ -235,6 +270,49 @@ mod tests {
         let mut got = Vec::new();
         far.read_to_end(&mut got).await.unwrap();
         assert!(got == expected);
+    }
+
+    /// Its far end is dropped while somebody waits for room.
+    #[tokio::test]
+    async fn a_socket_that_is_full_hears_of_the_end() {
+        let (near, far) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::empty()).unwrap();
+        let mut near = FdStream::new(near, Kind::Socket).unwrap();
+        let writing = tokio::spawn(async move { near.write_all(&vec![7; 3 << 20]).await });
+        // Somebody waits once nothing is taken any more.
+        let queued = || {
+            nix::sys::socket::recv(far.as_raw_fd(), &mut [0; 1], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT)
+        };
+        while queued().is_err() {
+            tokio::task::yield_now().await;
+        }
+        drop(far);
+        assert_eq!(writing.await.unwrap().unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    /// Who passed a socket on may share its open file, and take from it that nothing waits.
+    #[tokio::test]
+    async fn a_socket_never_holds_a_thread_up() {
+        let (near, far) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::empty()).unwrap();
+        let shared = near.try_clone().unwrap();
+        let mut near = FdStream::new(near, Kind::Socket).unwrap();
+        fcntl(&shared, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+        let full = std::future::poll_fn(|context| {
+            loop {
+                match Pin::new(&mut near).poll_write(context, &[7; 65536]) {
+                    Poll::Ready(written) => assert!(written.unwrap() > 0),
+                    Poll::Pending => return Poll::Ready(()),
+                }
+            }
+        });
+        tokio::task::unconstrained(full).await;
+        drop(far);
+    }
+
+    #[tokio::test]
+    async fn a_datagram_socket_is_refused() {
+        let (near, _far) =
+            socketpair(AddressFamily::Unix, SockType::Datagram, None, SockFlag::empty()).unwrap();
+        assert!(FdStream::new(near, Kind::Socket).is_err());
     }
 
     #[tokio::test]

@@ -32,10 +32,8 @@ pub(super) async fn line(workspaces: &Workspaces, reservation: &Reservation, lan
 }
 
 /// For programs: always.
-pub(super) async fn add_facts(workspaces: &Workspaces, reservation: &Reservation, mut facts: Value) -> Value {
+pub(super) async fn facts(workspaces: &Workspaces, reservation: &Reservation) -> Value {
     let state = state(workspaces, reservation).await;
-    let state =
-        state.map(|(quiet, left)| json!({ "seconds": quiet.as_secs(), "seconds_left": left.as_secs() }));
-    super::add_fact(&mut facts, "idle", state.unwrap_or_default());
-    facts
+    let fact = |(quiet, left): (Duration, Duration)| json!({ "seconds": quiet.as_secs(), "seconds_left": left.as_secs() });
+    state.map(fact).unwrap_or_default()
 }

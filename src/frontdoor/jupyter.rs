@@ -39,7 +39,7 @@ pub(super) async fn lines(workspaces: &Workspaces, reservation: &Reservation, la
 }
 
 /// For programs: `jupyter`, and whether there is a password, never which.
-pub(super) async fn add_facts(workspaces: &Workspaces, reservation: &Reservation, mut facts: Value) -> Value {
+pub(super) async fn facts(workspaces: &Workspaces, reservation: &Reservation) -> [(&'static str, Value); 2] {
     let state = state(workspaces, reservation).await.map(|state| match state {
         JupyterState::Off => json!({ "state": "off" }),
         JupyterState::Missing => json!({ "state": "missing" }),
@@ -47,7 +47,6 @@ pub(super) async fn add_facts(workspaces: &Workspaces, reservation: &Reservation
         JupyterState::Running => json!({ "state": "running" }),
         JupyterState::Failed { why } => json!({ "state": "failed", "why": why }),
     });
-    super::add_fact(&mut facts, "jupyter", state.unwrap_or_default());
-    super::add_fact(&mut facts, "has_password", workspaces.has_password(&reservation.id).await.into());
-    facts
+    let has_password = workspaces.has_password(&reservation.id).await;
+    [("jupyter", state.unwrap_or_default()), ("has_password", has_password.into())]
 }

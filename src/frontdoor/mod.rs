@@ -17,7 +17,7 @@ use crate::handover::Asked;
 use crate::languages::Languages;
 use crate::menu::Pictures;
 use crate::reservation::view::{ClusterView, SlotState};
-use crate::reservation::{Cause, Refusal, Reservation, SlotId, Target, UserName};
+use crate::reservation::{Cause, Ended, Refusal, Reservation, SlotId, Target, UserName};
 use crate::store::Ledger;
 use crate::text::agent::Notice;
 use crate::text::door::{Door, slot_state};
@@ -266,28 +266,46 @@ pub(crate) fn add_fact(facts: &mut serde_json::Value, name: &str, value: serde_j
     }
 }
 
-async fn status(workspaces: &Workspaces, user: &UserName, as_json: bool, lang: Lang) -> Answer {
-    let now = Timestamp::now();
-    let (mine, last) = workspaces.desk().read(|book| (book.of(user).cloned(), book.last_of(user).cloned()));
-    if as_json {
-        let last = last.map(|ended| {
-            json!({ "id": ended.id, "slot": ended.slot, "ended": ended.at, "reason": ended.reason,
-                "detail": ended.detail })
-        });
-        let mine = match mine {
-            Some(r) => {
-                let facts = jupyter::add_facts(workspaces, &r, facts(&r, now)).await;
-                let facts = shells::add_facts(workspaces, &r, facts).await;
-                let facts = idle::add_facts(workspaces, &r, facts).await;
-                Some(usage::add_facts(workspaces, &r, facts).await)
-            }
-            None => None,
-        };
-        let (queue, missed) = queue::facts_of(workspaces, user);
-        let facts =
-            json!({ "user": user, "reservation": mine, "last": last, "queue": queue, "missed": missed });
-        return Answer::out(facts.to_string());
+fn mine_and_last(workspaces: &Workspaces, user: &UserName) -> (Option<Reservation>, Option<Ended>) {
+    workspaces.desk().read(|book| (book.of(user).cloned(), book.last_of(user).cloned()))
+}
+
+/// The container is asked for all at once: one that hangs costs one limit.
+async fn known_facts(workspaces: &Workspaces, r: &Reservation) -> serde_json::Value {
+    let (jupyter, shells, idle, usage) = tokio::join!(
+        jupyter::facts(workspaces, r),
+        shells::facts(workspaces, r),
+        idle::facts(workspaces, r),
+        usage::facts(workspaces, r),
+    );
+    let mut facts = facts(r, Timestamp::now());
+    for (name, value) in jupyter.into_iter().chain([("shells", shells), ("idle", idle)]).chain(usage) {
+        add_fact(&mut facts, name, value);
     }
+    facts
+}
+
+/// What somebody has, and what is known of it: for programs.
+pub(crate) async fn status_facts(workspaces: &Workspaces, user: &UserName) -> serde_json::Value {
+    let (mine, last) = mine_and_last(workspaces, user);
+    let last = last.map(|ended| {
+        json!({ "id": ended.id, "slot": ended.slot, "ended": ended.at, "reason": ended.reason,
+            "detail": ended.detail })
+    });
+    let mine = match mine {
+        Some(r) => Some(known_facts(workspaces, &r).await),
+        None => None,
+    };
+    let (queue, missed) = queue::facts_of(workspaces, user);
+    json!({ "user": user, "reservation": mine, "last": last, "queue": queue, "missed": missed })
+}
+
+async fn status(workspaces: &Workspaces, user: &UserName, as_json: bool, lang: Lang) -> Answer {
+    if as_json {
+        return Answer::out(status_facts(workspaces, user).await.to_string());
+    }
+    let now = Timestamp::now();
+    let (mine, last) = mine_and_last(workspaces, user);
     Answer::out(match mine {
         Some(r) => {
             let until = moment(r.deadline);
@@ -323,16 +341,21 @@ pub fn ends_soon(workspaces: &Workspaces, r: &Reservation, now: Timestamp, lang:
     (left <= *first).then(|| Notice::EndsIn { slot: &slot, left }.say(lang))
 }
 
+/// Machines, slots, who holds them and what is used there: for programs.
+pub(crate) fn machine_facts(workspaces: &Workspaces) -> serde_json::Value {
+    let mut view = json!(workspaces.desk().read(|book| book.view(Timestamp::now())));
+    if let Some(machines) = view.get_mut("machines") {
+        usage::add_to_slots(machines, &workspaces.usage().picture(), false);
+    }
+    view
+}
+
 fn machines(workspaces: &Workspaces, as_json: bool, lang: Lang) -> Answer {
+    if as_json {
+        return Answer::out(machine_facts(workspaces).to_string());
+    }
     let view = workspaces.desk().read(|book| book.view(Timestamp::now()));
     let seen = workspaces.usage().picture();
-    if as_json {
-        let mut view = json!(view);
-        if let Some(machines) = view.get_mut("machines") {
-            usage::add_to_slots(machines, &seen, false);
-        }
-        return Answer::out(view.to_string());
-    }
     Answer::out(machine_lines(&view, &seen, lang).join("\n"))
 }
 
@@ -348,8 +371,8 @@ fn machine_lines(view: &ClusterView, seen: &BTreeMap<SlotId, Seen>, lang: Lang) 
         };
         lines.push(format!("{:<10} {free}{label}", machine.name));
         for slot in &machine.slots {
-            let used =
-                seen.get(&slot.id).map(|seen| brief(&seen.usage, lang)).filter(|words| !words.is_empty());
+            let theirs = seen.get(&slot.id).filter(|seen| Some(&seen.user) == slot.state.user());
+            let used = theirs.map(|seen| brief(&seen.usage, lang)).filter(|words| !words.is_empty());
             let used = used.map(|words| format!(" · {words}")).unwrap_or_default();
             lines.push(format!("  {:<10} {}{used}", slot.id, slot_state(&slot.state, view.now, lang)));
         }

@@ -56,7 +56,7 @@ fn held(workspaces: &Workspaces, caller: &Caller) -> Option<Refusal> {
 }
 
 /// What is waited for: what is asked for, or what is waited for already, or any slot.
-fn wanted(workspaces: &Workspaces, user: &UserName, target: Option<Target>) -> Target {
+pub(crate) fn wanted(workspaces: &Workspaces, user: &UserName, target: Option<Target>) -> Target {
     let known = || workspaces.desk().read(|book| book.queue().get(user).map(|w| w.target.clone()));
     target.or_else(known).unwrap_or_default()
 }

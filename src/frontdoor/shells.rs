@@ -39,7 +39,7 @@ pub(super) async fn lines(workspaces: &Workspaces, reservation: &Reservation, la
 }
 
 /// For programs: all of them.
-pub(super) async fn add_facts(workspaces: &Workspaces, reservation: &Reservation, mut facts: Value) -> Value {
+pub(super) async fn facts(workspaces: &Workspaces, reservation: &Reservation) -> Value {
     let fact = |shell: KeptShell| {
         json!({
             "id": shell.id,
@@ -52,7 +52,5 @@ pub(super) async fn add_facts(workspaces: &Workspaces, reservation: &Reservation
         })
     };
     let shells = shells(workspaces, reservation).await;
-    let shells = shells.map(|shells| shells.into_iter().map(fact).collect::<Value>());
-    super::add_fact(&mut facts, "shells", shells.unwrap_or_default());
-    facts
+    shells.map(|shells| shells.into_iter().map(fact).collect::<Value>()).unwrap_or_default()
 }

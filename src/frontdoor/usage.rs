@@ -44,11 +44,9 @@ pub(super) async fn lines(workspaces: &Workspaces, reservation: &Reservation, la
 }
 
 /// For their programs: `usage`, and `limits`.
-pub(super) async fn add_facts(workspaces: &Workspaces, reservation: &Reservation, mut facts: Value) -> Value {
+pub(super) async fn facts(workspaces: &Workspaces, reservation: &Reservation) -> [(&'static str, Value); 2] {
     let usage = ask(workspaces, reservation).await;
-    super::add_fact(&mut facts, "usage", json!(usage));
-    super::add_fact(&mut facts, "limits", limit_facts(workspaces, &reservation.slot));
-    facts
+    [("usage", json!(usage)), ("limits", limit_facts(workspaces, &reservation.slot))]
 }
 
 fn limit_facts(workspaces: &Workspaces, slot: &SlotId) -> Value {
@@ -65,7 +63,10 @@ pub(super) fn add_to_slots(machines: &mut Value, seen: &BTreeMap<SlotId, Seen>, 
     let slots = machines.as_array_mut().into_iter().flatten().filter_map(|machine| machine.get_mut("slots"));
     for slot in slots.filter_map(Value::as_array_mut).flatten() {
         let id = slot.get("id").and_then(Value::as_str).and_then(|id| id.parse::<SlotId>().ok());
-        let Some(seen) = id.and_then(|id| seen.get(&id)) else { continue };
+        let user = slot.get("user").and_then(Value::as_str);
+        // Of who was there before nothing is told.
+        let theirs = |seen: &&Seen| Some(seen.user.as_str()) == user;
+        let Some(seen) = id.and_then(|id| seen.get(&id)).filter(theirs) else { continue };
         let mut usage = json!(seen.usage);
         if !for_admin && let Some(listed) = usage.pointer_mut("/gpus/listed").and_then(Value::as_object_mut) {
             listed.remove("processes");

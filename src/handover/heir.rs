@@ -84,9 +84,15 @@ impl Heir {
     }
 
     /// Joins or leaves the queue there.
-    pub async fn queue(&self, waits: Waits) {
-        if let Err(e) = self.answer(&Question::Queue(waits)).await {
-            tracing::warn!("the queue is as it was: {}", in_full(&e));
+    ///
+    /// # Errors
+    /// Any [`Refusal`]
+    pub async fn queue(&self, waits: Waits) -> Result<(), Refusal> {
+        match self.answer(&Question::Queue(waits)).await {
+            Ok(Reply::Queued(outcome)) => outcome,
+            // An older one says no more.
+            Ok(Reply::Noted) => Ok(()),
+            other => unanswered(other).unwrap_or(Err(Refusal::ShuttingDown)),
         }
     }
 

@@ -178,10 +178,7 @@ impl Shared {
                 self.door.workspaces.end(&id, reason);
                 Reply::Noted
             }
-            Question::Queue(waits) => {
-                self.queue(waits).await;
-                Reply::Noted
-            }
+            Question::Queue(waits) => Reply::Queued(self.queue(waits).await),
             Question::Told { id, fate } => {
                 self.door.workspaces.told(&id, fate).await;
                 Reply::Noted
@@ -204,19 +201,15 @@ impl Shared {
         Ok(Granted { reservation: container.reservation, password: container.password })
     }
 
-    async fn queue(&self, waits: Waits) {
-        let workspaces = &self.door.workspaces;
-        let outcome = match waits {
-            Waits::Joins { who, target } => {
-                let _ = self.door.charter.look_again(who.user()).await;
-                workspaces.join_queue(&who, &target)
-            }
-            Waits::Leaves { user } => workspaces.leave_queue(&user),
-        };
-        if let Err(refusal) = outcome {
+    async fn queue(&self, waits: Waits) -> Result<(), Refusal> {
+        if let Waits::Joins { who, .. } = &waits {
+            let _ = self.door.charter.look_again(who.user()).await;
+        }
+        let outcome = self.door.workspaces.queue(waits).await;
+        if let Err(refusal) = &outcome {
             tracing::info!(?refusal, "the queue, for a user of a gateway from before");
         }
-        workspaces.save_queue().await;
+        outcome
     }
 
     async fn reload(&self) -> Reply {

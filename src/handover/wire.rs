@@ -48,6 +48,8 @@ pub(super) enum Reply {
     Answer(Box<Answer>),
     /// Of a reservation.
     Reserved(Box<Result<Granted, Refusal>>),
+    /// Of a place in the queue.
+    Queued(Result<(), Refusal>),
     /// It has been noted.
     Noted,
     /// What is held now.

@@ -85,6 +85,15 @@ impl SlotState {
             _ => false,
         }
     }
+
+    /// Whose container is there?
+    #[must_use]
+    pub fn user(&self) -> Option<&UserName> {
+        match self {
+            Self::Reserved { user, .. } | Self::Starting { user, .. } | Self::Ending { user } => Some(user),
+            Self::Held { .. } | Self::Free | Self::Offline | Self::Draining => None,
+        }
+    }
 }
 
 /// One slot.

@@ -5,7 +5,9 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::layout::token;
+use super::session::Session;
 use super::visitor::{Posted, Visitor};
+use crate::handover::Waits;
 use crate::reservation::view::ClusterView;
 use crate::reservation::{Refusal, Target};
 use crate::text::queue::Line;
@@ -47,20 +49,26 @@ pub(super) fn panel(visitor: &Visitor, view: &ClusterView) -> Markup {
 pub(super) async fn post(form: Posted) -> Result<Response, Response> {
     let session = form.session()?;
     let (visitor, workspaces) = (&form.visitor, &form.visitor.site.door.workspaces);
-    let outcome = match (form.field("act"), form.field("target")) {
-        ("leave", _) => workspaces.leave_queue(session.who.user()),
-        (_, "") => workspaces.join_queue(&session.who, &Target::Any),
-        (_, target) => match target.parse::<Target>() {
-            Ok(target) => workspaces.join_queue(&session.who, &target),
-            Err(_) => Err(Refusal::UnknownMachine(target.chars().take(64).collect())),
-        },
+    let outcome = match wanted(&form, &session) {
+        Ok(waits) => workspaces.queue(waits).await,
+        Err(refusal) => Err(refusal),
     };
     if outcome == Err(Refusal::CharterNotAccepted) {
         return Ok(visitor.go("/charter"));
     }
-    match outcome {
-        Ok(()) => workspaces.save_queue().await,
-        Err(refusal) => session.say(visitor.say(Refused { refusal: &refusal, now: Timestamp::now() }), true),
+    if let Err(refusal) = outcome {
+        session.say(visitor.say(Refused { refusal: &refusal, now: Timestamp::now() }), true);
     }
     Ok(visitor.go("/"))
+}
+
+fn wanted(form: &Posted, session: &Session) -> Result<Waits, Refusal> {
+    let target = match (form.field("act"), form.field("target")) {
+        ("leave", _) => return Ok(Waits::Leaves { user: session.who.user().clone() }),
+        (_, "") => Target::Any,
+        (_, target) => {
+            target.parse().map_err(|_| Refusal::UnknownMachine(target.chars().take(64).collect()))?
+        }
+    };
+    Ok(Waits::Joins { who: Box::new(session.who.clone()), target })
 }

@@ -195,14 +195,16 @@ impl Inner {
         Lease::elsewhere(start)
     }
 
-    /// Somebody joins or leaves the queue, which is the owner's: told there, in the background. The next picture shows it.
+    /// Somebody joins or leaves the queue, which is the owner's: told to whoever that is once it has been decided, in the
+    /// background. The next picture shows it.
     pub(super) fn queue_there(self: &Arc<Self>, waits: Waits) -> Result<(), Refusal> {
         let inner = self.clone();
         let question = self.questions.take(waits.user().clone()).ok_or(Refusal::TooMuchAtOnce)?;
         self.kept.spawn(async move {
             let _question = question;
-            if let Some(heir) = inner.roles.heir().await {
-                heir.queue(waits).await;
+            let owner = Workspaces { inner };
+            if let Err(refusal) = owner.queue(waits).await {
+                tracing::info!(?refusal, "the queue, after a handover");
             }
         });
         Ok(())

@@ -40,6 +40,22 @@ impl Workspaces {
         self.inner.roles.as_owner(leave).unwrap_or_else(|_| there())
     }
 
+    /// The same, by whoever is the owner, and written down before it is told.
+    ///
+    /// # Errors
+    /// Those of [`join_queue`](Self::join_queue) and [`leave_queue`](Self::leave_queue)
+    pub async fn queue(&self, waits: Waits) -> Result<(), Refusal> {
+        if let Some(heir) = self.heir().await {
+            return heir.queue(waits).await;
+        }
+        match &waits {
+            Waits::Joins { who, target } => self.join_queue(who, target)?,
+            Waits::Leaves { user } => self.leave_queue(user)?,
+        }
+        self.save_queue().await;
+        Ok(())
+    }
+
     /// Writes the queue down, so that it survives a restart. What cannot be written now is written later.
     pub async fn save_queue(&self) {
         self.inner.save_queue().await;

@@ -1,16 +1,16 @@
 // Drives a real browser for a test: one JSON command on each line of standard input, one JSON answer on each
 // line of standard output. Cookies last as long as the process. The first argument is the folder of node_modules.
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
 
 const require = createRequire(`${process.argv[2]}/package.json`);
 const { chromium } = require('playwright-core');
 const LIMIT = 60_000;
-const BROWSERS = ['/usr/bin/chromium', '/usr/bin/google-chrome'];
 
 const browser = await chromium.launch({
-  executablePath: BROWSERS.find((path) => existsSync(path)),
+  executablePath: fileURLToPath(new URL('chromium', import.meta.url)),
   // What is local goes through the proxy too: the other side's loopback is meant.
   proxy: process.env.SOCKS && { server: process.env.SOCKS, bypass: '<-loopback>' },
   // Names that only this browser knows, as --host-resolver-rules has them.

@@ -400,10 +400,12 @@ pub fn free_port() -> u16 {
 fn free_ports(count: u16) -> u16 {
     const FIRST: u32 = 10_000;
     const PORTS: u32 = 22_000;
+    /// At once.
+    const MOST: u32 = 64;
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
         let next = NEXT.fetch_add(u32::from(count), Ordering::Relaxed);
-        let offset = (std::process::id() * 101 + next) % (PORTS - u32::from(count));
+        let offset = (std::process::id() * 101 + next) % (PORTS - MOST);
         let first = (FIRST + offset) as u16;
         let is_free = |port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
         if (first..first + count).all(is_free) {

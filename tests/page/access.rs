@@ -51,13 +51,16 @@ const FORMS: [(&str, &str, [u16; 3]); 16] = [
 ];
 
 /// Of the API, with what is sent.
-const API: [(&str, &str, &str, [u16; 3]); 13] = [
+const API: [(&str, &str, &str, [u16; 3]); 16] = [
     ("GET", "/openapi.json", "", [200, 200, 200]),
     ("GET", "/machines", "", [401, 200, 200]),
     ("GET", "/reservation", "", [401, 200, 200]),
     ("POST", "/reservation", r#"{"target":"gpu9/1"}"#, [401, 404, 404]),
     ("DELETE", "/reservation", "", [401, 404, 404]),
     ("POST", "/reservation/password", "", [401, 404, 404]),
+    ("GET", "/queue", "", [401, 200, 200]),
+    ("POST", "/queue", r#"{"target":"gpu9/1"}"#, [401, 404, 404]),
+    ("DELETE", "/queue", "", [401, 404, 404]),
     ("GET", "/keys", "", [401, 200, 200]),
     ("GET", "/admin/reservations", "", [401, 403, 200]),
     ("GET", "/admin/history", "", [401, 403, 200]),

@@ -12,6 +12,7 @@ mod admin;
 mod bearer;
 mod own;
 mod problem;
+mod queue;
 
 use serde_json::Value;
 
@@ -27,6 +28,7 @@ pub(super) fn router() -> Router<Arc<Site>> {
         .route("/machines", get(own::machines))
         .route("/reservation", get(own::reservation).post(own::reserve).delete(own::release))
         .route("/reservation/password", post(own::password))
+        .route("/queue", get(queue::queue).post(queue::join).delete(queue::leave))
         .route("/keys", get(own::keys))
         .route("/admin/reservations", get(admin::reservations))
         .route("/admin/history", get(admin::history))
@@ -76,6 +78,6 @@ mod tests {
             })
             .collect();
         assert_eq!(routed, described);
-        assert!(routed.len() >= 12);
+        assert!(routed.len() >= 15);
     }
 }

@@ -12,29 +12,20 @@ use tokio::time::timeout;
 
 use super::Problem;
 use super::bearer::{Bearer, Sent};
-use crate::frontdoor::facts;
-use crate::reservation::view::ClusterView;
+use crate::frontdoor::{self, facts};
 use crate::reservation::{Cause, Refusal, Target};
 
 /// A start that takes longer than this is told of as it is: below the limit of every answer.
 const START_LIMIT: Duration = Duration::from_secs(45);
 
 /// `GET /machines`
-pub(super) async fn machines(bearer: Bearer) -> Json<ClusterView> {
-    Json(bearer.site.door.workspaces.desk().read(|book| book.view(Timestamp::now())))
+pub(super) async fn machines(bearer: Bearer) -> Json<Value> {
+    Json(frontdoor::machine_facts(&bearer.site.door.workspaces))
 }
 
 /// `GET /reservation`
 pub(super) async fn reservation(bearer: Bearer) -> Json<Value> {
-    let user = bearer.who.user();
-    let desk = bearer.site.door.workspaces.desk();
-    let (mine, last) = desk.read(|book| (book.of(user).cloned(), book.last_of(user).cloned()));
-    let last = last.map(|ended| {
-        json!({ "id": ended.id, "slot": ended.slot, "ended": ended.at, "reason": ended.reason,
-            "detail": ended.detail })
-    });
-    let mine = mine.map(|mine| facts(&mine, Timestamp::now()));
-    Json(json!({ "user": user, "reservation": mine, "last": last }))
+    Json(frontdoor::status_facts(&bearer.site.door.workspaces, bearer.who.user()).await)
 }
 
 /// What is wished for.
@@ -45,14 +36,16 @@ pub(super) struct Wish {
     target: Option<String>,
 }
 
+impl Wish {
+    pub(super) fn target(&self) -> Result<Option<Target>, Problem> {
+        let odd = |e: crate::reservation::NameError| Problem::Odd(crate::text::printable(&e.to_string()));
+        self.target.as_ref().map(|text| text.parse()).transpose().map_err(odd)
+    }
+}
+
 /// `POST /reservation`: 201 when it is ready, 202 while it starts.
 pub(super) async fn reserve(bearer: Bearer, Sent(wish): Sent<Wish>) -> Result<Response, Problem> {
-    let target = match &wish.target {
-        None => Target::Any,
-        Some(text) => text.parse().map_err(|e: crate::reservation::NameError| {
-            Problem::Odd(crate::text::printable(&e.to_string()))
-        })?,
-    };
+    let target = wish.target()?.unwrap_or_default();
     let refused = |refusal| Problem::Refused(refusal, bearer.lang);
     let workspaces = &bearer.site.door.workspaces;
     let lease = workspaces.reserve(&bearer.who, target, Cause::Explicit).map_err(refused)?;

@@ -80,6 +80,8 @@ fn of(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::Cancelled => (StatusCode::CONFLICT, "cancelled"),
         Refusal::UnknownMachine(_) | Refusal::UnknownSlot(_) => (StatusCode::NOT_FOUND, "unknown-target"),
         Refusal::NothingReserved => (StatusCode::NOT_FOUND, "nothing-reserved"),
+        Refusal::NotQueued => (StatusCode::NOT_FOUND, "not-queued"),
+        Refusal::QueueFull => (StatusCode::CONFLICT, "queue-full"),
         Refusal::CharterNotAccepted => (StatusCode::FORBIDDEN, "charter"),
         Refusal::Offline { .. } => (StatusCode::SERVICE_UNAVAILABLE, "offline"),
         Refusal::StartFailed { .. } => (StatusCode::SERVICE_UNAVAILABLE, "start-failed"),
