@@ -10,6 +10,7 @@ use super::wire::{Asked, Fate, Question, Reply, Waits};
 use crate::auth::{Identity, ReservationPassword};
 use crate::error_chain::in_full;
 use crate::frontdoor::Answer;
+use crate::reservation::view::WaitingView;
 use crate::reservation::{Cause, EndReason, Picture, Refusal, Reservation, ReservationId, Target};
 
 /// The owner may just be starting again.
@@ -83,15 +84,15 @@ impl Heir {
         }
     }
 
-    /// Joins or leaves the queue there.
+    /// Joins or leaves the queue there. Returns their place.
     ///
     /// # Errors
     /// Any [`Refusal`]
-    pub async fn queue(&self, waits: Waits) -> Result<(), Refusal> {
+    pub async fn queue(&self, waits: Waits) -> Result<Option<WaitingView>, Refusal> {
         match self.answer(&Question::Queue(waits)).await {
             Ok(Reply::Queued(outcome)) => outcome,
             // An older one says no more.
-            Ok(Reply::Noted) => Ok(()),
+            Ok(Reply::Noted) => Ok(None),
             other => unanswered(other).unwrap_or(Err(Refusal::ShuttingDown)),
         }
     }

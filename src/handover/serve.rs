@@ -19,6 +19,7 @@ use super::talk::Talk;
 use super::wire::{Asked, Granted, Question, Reply, VERSION, Waits};
 use crate::auth::Identity;
 use crate::frontdoor::{self, Caller, FrontDoor};
+use crate::reservation::view::WaitingView;
 use crate::reservation::{Cause, Refusal, Target};
 
 const QUESTION_LIMIT: Duration = Duration::from_secs(5);
@@ -201,7 +202,7 @@ impl Shared {
         Ok(Granted { reservation: container.reservation, password: container.password })
     }
 
-    async fn queue(&self, waits: Waits) -> Result<(), Refusal> {
+    async fn queue(&self, waits: Waits) -> Result<Option<WaitingView>, Refusal> {
         if let Waits::Joins { who, .. } = &waits {
             let _ = self.door.charter.look_again(who.user()).await;
         }

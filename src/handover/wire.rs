@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth::{Identity, ReservationPassword};
 use crate::frontdoor::Answer;
+use crate::reservation::view::WaitingView;
 use crate::reservation::{Cause, EndReason, Picture, Refusal, Reservation, ReservationId, Target, UserName};
 use crate::text::Lang;
 
@@ -49,7 +50,7 @@ pub(super) enum Reply {
     /// Of a reservation.
     Reserved(Box<Result<Granted, Refusal>>),
     /// Of a place in the queue.
-    Queued(Result<(), Refusal>),
+    Queued(Result<Option<WaitingView>, Refusal>),
     /// It has been noted.
     Noted,
     /// What is held now.

@@ -1,7 +1,7 @@
 //! What people are shown: a picture of the cluster at one moment, the same for menu, page and commands.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::names::{MachineName, SlotId, UserName};
 
@@ -27,7 +27,7 @@ impl ClusterView {
 }
 
 /// Somebody in the queue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitingView {
     /// Who.
     pub user: UserName,
@@ -44,7 +44,7 @@ pub struct WaitingView {
 }
 
 /// A slot that is held for the one whose turn it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldView {
     /// Which.
     pub slot: SlotId,

@@ -2,10 +2,12 @@
 
 use std::sync::PoisonError;
 
+use super::role::Role;
 use super::{Inner, Workspaces, clock};
 use crate::auth::Identity;
 use crate::error_chain::in_full;
 use crate::handover::Waits;
+use crate::reservation::view::WaitingView;
 use crate::reservation::{Book, Refusal, Target, UserName};
 
 impl Workspaces {
@@ -14,20 +16,7 @@ impl Workspaces {
     /// # Errors
     /// [`Refusal::HoldsAnother`], unknown places, [`Refusal::CharterNotAccepted`], [`Refusal::ShuttingDown`]
     pub fn join_queue(&self, who: &Identity, target: &Target) -> Result<(), Refusal> {
-        self.check_charter(who.user())?;
-        let inner = &self.inner;
-        let joined = inner.roles.as_owner(|| {
-            if inner.stopping.is_cancelled() {
-                return Err(Refusal::ShuttingDown);
-            }
-            inner.desk.change(|book| {
-                let (now, _) = clock::look(book);
-                book.join(who.user(), target, now)
-            })
-        });
-        joined.unwrap_or_else(|_| {
-            inner.queue_there(Waits::Joins { who: Box::new(who.clone()), target: target.clone() })
-        })
+        self.queue_at_once(Waits::Joins { who: Box::new(who.clone()), target: target.clone() })
     }
 
     /// Gives up a place in the queue, and what was held.
@@ -35,25 +24,53 @@ impl Workspaces {
     /// # Errors
     /// [`Refusal::NotQueued`]
     pub fn leave_queue(&self, user: &UserName) -> Result<(), Refusal> {
-        let leave = || self.inner.desk.change(|book| book.leave(user, clock::moment().wall));
-        let there = || self.inner.queue_there(Waits::Leaves { user: user.clone() });
-        self.inner.roles.as_owner(leave).unwrap_or_else(|_| there())
+        self.queue_at_once(Waits::Leaves { user: user.clone() })
     }
 
-    /// The same, by whoever is the owner, and written down before it is told.
+    fn queue_at_once(&self, waits: Waits) -> Result<(), Refusal> {
+        self.queue_here(&waits).unwrap_or_else(|_| self.inner.queue_there(waits))
+    }
+
+    /// The same, by whoever is the owner, and written down before it is told. Returns their place.
     ///
     /// # Errors
     /// Those of [`join_queue`](Self::join_queue) and [`leave_queue`](Self::leave_queue)
-    pub async fn queue(&self, waits: Waits) -> Result<(), Refusal> {
-        if let Some(heir) = self.heir().await {
-            return heir.queue(waits).await;
+    pub async fn queue(&self, waits: Waits) -> Result<Option<WaitingView>, Refusal> {
+        loop {
+            if let Some(heir) = self.heir().await {
+                return heir.queue(waits).await;
+            }
+            // A handover that has just begun is waited for.
+            let Ok(outcome) = self.queue_here(&waits) else { continue };
+            outcome?;
+            self.save_queue().await;
+            let view = self.inner.desk.read(|book| book.view(clock::moment().wall));
+            return Ok(view.waiting(waits.user()).cloned());
         }
-        match &waits {
-            Waits::Joins { who, target } => self.join_queue(who, target)?,
-            Waits::Leaves { user } => self.leave_queue(user)?,
+    }
+
+    /// Unless another is the owner.
+    fn queue_here(&self, waits: &Waits) -> Result<Result<(), Refusal>, Role> {
+        let Inner { desk, stopping, .. } = &*self.inner;
+        match waits {
+            Waits::Leaves { user } => {
+                self.inner.roles.as_owner(|| desk.change(|book| book.leave(user, clock::moment().wall)))
+            }
+            Waits::Joins { who, target } => {
+                if let Err(refusal) = self.check_charter(who.user()) {
+                    return Ok(Err(refusal));
+                }
+                self.inner.roles.as_owner(|| {
+                    if stopping.is_cancelled() {
+                        return Err(Refusal::ShuttingDown);
+                    }
+                    desk.change(|book| {
+                        let (now, _) = clock::look(book);
+                        book.join(who.user(), target, now)
+                    })
+                })
+            }
         }
-        self.save_queue().await;
-        Ok(())
     }
 
     /// Writes the queue down, so that it survives a restart. What cannot be written now is written later.

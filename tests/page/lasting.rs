@@ -8,7 +8,7 @@ use crate::START;
 use crate::common::browser::Browser;
 use crate::common::{Plan, SOON, eventually, is_gateway};
 use crate::raw::{Visitor, ask};
-use crate::site::Site;
+use crate::site::{Site, token};
 
 fn is_in(site: &Site, who: &Visitor) -> bool {
     match who.get(&site.url, "/keys").status {
@@ -149,4 +149,37 @@ fn an_upgrade_under_an_open_browser_is_not_noticed() {
         let state = std::fs::read_to_string(format!("/proc/{first}/stat")).unwrap_or_default();
         (!is_gateway(first, &site.cluster.config()) || state.contains(") Z ")).then_some(())
     });
+}
+
+/// Who is told of a place has it, whichever of the gateways was asked.
+#[test]
+fn places_asked_for_during_upgrades_are_what_is_answered() {
+    let site = Site::start(Plan { slots: vec![1], image: "clusteria/empty:1", ..Plan::default() });
+    site.cluster.ssh("ada").run("clusteria reserve").success();
+    let bearer = token(&site, &Visitor::sign_in(&site.url, "bob"));
+    let call = |method: &str| {
+        let answer = ask(&site.url, method, "/api/v1/queue", &[("Authorization", &bearer)], "");
+        let facts: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+        (answer.status, facts)
+    };
+    let (over, places) = (AtomicBool::new(false), AtomicU32::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                let (status, joined) = call("POST");
+                assert_eq!((status, &joined["waiting"]["place"]), (200, &json!(1)), "{joined}");
+                let (status, left) = call("DELETE");
+                assert!(status == 200 && left["waiting"].is_null(), "{status} {left}");
+                places.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        for _ in 0..5 {
+            site.cluster.reload();
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    println!("{} places taken and given up during five upgrades", places.load(Ordering::Relaxed));
+    assert_eq!(call("POST").1["waiting"]["place"], 1);
+    site.cluster.reload();
+    assert_eq!(call("GET").1["waiting"]["place"], 1);
 }

@@ -29,7 +29,6 @@ pub(super) async fn leave(bearer: Bearer) -> Result<Json<Value>, Problem> {
 
 async fn asked(bearer: &Bearer, waits: Waits) -> Result<Json<Value>, Problem> {
     let outcome = bearer.site.door.workspaces.queue(waits).await;
-    outcome.map_err(|refusal| Problem::Refused(refusal, bearer.lang))?;
-    let user = bearer.who.user();
-    Ok(Json(json!({ "user": user, "waiting": bearer.view().waiting(user) })))
+    let waiting = outcome.map_err(|refusal| Problem::Refused(refusal, bearer.lang))?;
+    Ok(Json(json!({ "user": bearer.who.user(), "waiting": waiting })))
 }
