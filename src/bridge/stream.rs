@@ -138,7 +138,8 @@ impl AsyncRead for FdStream {
     }
 }
 
-/// A socket is asked not to wait each time: who passed it on could take that from the open file.
+/// A socket is asked not to wait each time: who passed it on could take that from the open file. (A pipe and a terminal
+/// have no such flag on each kernel: there the agent is trusted not to.)
 fn read_once(descriptor: &OwnedFd, kind: Kind, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
     // SAFETY: only written to, by the kernel, and `assume_init` covers exactly what it wrote.
     let space = unsafe { buffer.unfilled_mut() };
@@ -175,7 +176,7 @@ fn waits_for_room(descriptor: &OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     Ok(unsafe { AsyncFd::register_with_interest(descriptor.try_clone()?, Interest::WRITABLE)? })
 }
 
-/// The gateway has no descriptor left: it is full still, and tried again soon.
+/// The gateway has nothing left to wait with: it is full still, and tried again soon.
 fn try_again_soon<T>(context: &Context<'_>) -> Poll<T> {
     let waker = context.waker().clone();
     tokio::spawn(async move {
@@ -185,8 +186,9 @@ fn try_again_soon<T>(context: &Context<'_>) -> Poll<T> {
     Poll::Pending
 }
 
-fn is_out_of_descriptors(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+/// Of dup(2) and epoll_ctl(2).
+fn is_out_of_something(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOSPC | libc::ENOMEM))
 }
 
 impl AsyncWrite for FdStream {
@@ -212,7 +214,7 @@ impl AsyncWrite for FdStream {
                 match write_once(descriptor, *kind, parts) {
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                         match waits_for_room(descriptor.get_ref()) {
-                            Err(e) if is_out_of_descriptors(&e) => return try_again_soon(context),
+                            Err(e) if is_out_of_something(&e) => return try_again_soon(context),
                             waits => none.insert(waits?),
                         }
                     }

@@ -310,13 +310,15 @@ async fn status(workspaces: &Workspaces, user: &UserName, as_json: bool, lang: L
         Some(r) => {
             let until = moment(r.deadline);
             let holding = Door::Holding { slot: &r.slot, state: r.state, left: r.left(now), until: &until };
-            let mut lines = vec![holding.say(lang)];
-            lines.extend(idle::line(workspaces, &r, lang).await);
-            lines.extend(ends_soon(workspaces, &r, now, lang));
-            lines.extend(jupyter::lines(workspaces, &r, lang).await);
-            lines.extend(shells::lines(workspaces, &r, lang).await);
-            lines.extend(usage::lines(workspaces, &r, lang).await);
-            lines.join("\n")
+            let (idle, jupyter, shells, usage) = tokio::join!(
+                idle::line(workspaces, &r, lang),
+                jupyter::lines(workspaces, &r, lang),
+                shells::lines(workspaces, &r, lang),
+                usage::lines(workspaces, &r, lang),
+            );
+            let first = [Some(holding.say(lang)), idle, ends_soon(workspaces, &r, now, lang)];
+            let lines = first.into_iter().flatten().chain(jupyter).chain(shells).chain(usage);
+            lines.collect::<Vec<_>>().join("\n")
         }
         None => {
             let mut text = Door::Nothing.say(lang);
@@ -371,8 +373,8 @@ fn machine_lines(view: &ClusterView, seen: &BTreeMap<SlotId, Seen>, lang: Lang) 
         };
         lines.push(format!("{:<10} {free}{label}", machine.name));
         for slot in &machine.slots {
-            let theirs = seen.get(&slot.id).filter(|seen| Some(&seen.user) == slot.state.user());
-            let used = theirs.map(|seen| brief(&seen.usage, lang)).filter(|words| !words.is_empty());
+            let used =
+                seen.get(&slot.id).map(|seen| brief(&seen.usage, lang)).filter(|words| !words.is_empty());
             let used = used.map(|words| format!(" · {words}")).unwrap_or_default();
             lines.push(format!("  {:<10} {}{used}", slot.id, slot_state(&slot.state, view.now, lang)));
         }

@@ -6,6 +6,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::words::QueueCommand;
 use super::{Answer, Caller, reserve};
+use crate::handover::Waits;
 use crate::reservation::view::{ClusterView, WaitingView};
 use crate::reservation::{Missed, Refusal, Target, UserName};
 use crate::text::queue::Line;
@@ -21,33 +22,32 @@ pub(super) async fn run(
     lang: Lang,
 ) -> Result<Answer, Refusal> {
     let user = caller.user().ok_or(Refusal::NotQueued)?;
-    let words = match command {
+    let waiting = match command {
         QueueCommand::Show => return Ok(show(workspaces, user, as_json, lang)),
-        QueueCommand::Join(target) => join(workspaces, caller, &target).await?,
-        QueueCommand::Wait(target) => join(workspaces, caller, &wanted(workspaces, user, target)).await?,
+        QueueCommand::Join(target) => join(workspaces, caller, target).await?,
+        QueueCommand::Wait(target) => join(workspaces, caller, wanted(workspaces, user, target)).await?,
         QueueCommand::Leave => {
-            workspaces.leave_queue(user)?;
-            workspaces.save_queue().await;
-            Line::Left.say(lang)
+            workspaces.queue(Waits::Leaves { user: user.clone() }).await?;
+            None
         }
     };
-    let (view, _) = look(workspaces, user);
     if as_json {
-        return Ok(Answer::out(json!({ "user": user, "waiting": view.waiting(user) }).to_string()));
+        return Ok(Answer::out(json!({ "user": user, "waiting": waiting }).to_string()));
     }
-    let lines = view.waiting(user).map(|waiting| mine(waiting, view.now, lang));
-    Ok(Answer::out(lines.unwrap_or(words)))
+    let words = waiting.map(|waiting| mine(&waiting, Timestamp::now(), lang));
+    Ok(Answer::out(words.unwrap_or_else(|| Line::Left.say(lang))))
 }
 
-/// A place, written down before anybody is told of it.
-async fn join(workspaces: &Workspaces, caller: &Caller, target: &Target) -> Result<String, Refusal> {
+async fn join(
+    workspaces: &Workspaces,
+    caller: &Caller,
+    target: Target,
+) -> Result<Option<WaitingView>, Refusal> {
     let Caller::Client { who, .. } = caller else {
         // What runs in a container has a reservation, or is about to end.
         return Err(held(workspaces, caller).unwrap_or(Refusal::NotQueued));
     };
-    workspaces.join_queue(who, target)?;
-    workspaces.save_queue().await;
-    Ok(String::new())
+    workspaces.queue(Waits::Joins { who: Box::new(who.clone()), target }).await
 }
 
 fn held(workspaces: &Workspaces, caller: &Caller) -> Option<Refusal> {
@@ -120,7 +120,7 @@ pub async fn wait(
 ) -> Result<Answer, Refusal> {
     let user = caller.user().ok_or(Refusal::NotQueued)?;
     let mut changes = workspaces.desk().changes();
-    join(workspaces, caller, &wanted(workspaces, user, target)).await?;
+    join(workspaces, caller, wanted(workspaces, user, target)).await?;
     let mut last = None;
     loop {
         changes.mark_unchanged();

@@ -63,10 +63,7 @@ pub(super) fn add_to_slots(machines: &mut Value, seen: &BTreeMap<SlotId, Seen>, 
     let slots = machines.as_array_mut().into_iter().flatten().filter_map(|machine| machine.get_mut("slots"));
     for slot in slots.filter_map(Value::as_array_mut).flatten() {
         let id = slot.get("id").and_then(Value::as_str).and_then(|id| id.parse::<SlotId>().ok());
-        let user = slot.get("user").and_then(Value::as_str);
-        // Of who was there before nothing is told.
-        let theirs = |seen: &&Seen| Some(seen.user.as_str()) == user;
-        let Some(seen) = id.and_then(|id| seen.get(&id)).filter(theirs) else { continue };
+        let Some(seen) = id.and_then(|id| seen.get(&id)) else { continue };
         let mut usage = json!(seen.usage);
         if !for_admin && let Some(listed) = usage.pointer_mut("/gpus/listed").and_then(Value::as_object_mut) {
             listed.remove("processes");

@@ -26,7 +26,7 @@ impl ClusterView {
     }
 }
 
-/// Somebody in the queue.
+/// Somebody in the queue. Gateways of two versions tell each other: what is new in it needs `#[serde(default)]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitingView {
     /// Who.
@@ -83,15 +83,6 @@ impl SlotState {
             Self::Free => true,
             Self::Held { user: holder, .. } => holder == user,
             _ => false,
-        }
-    }
-
-    /// Whose container is there?
-    #[must_use]
-    pub fn user(&self) -> Option<&UserName> {
-        match self {
-            Self::Reserved { user, .. } | Self::Starting { user, .. } | Self::Ending { user } => Some(user),
-            Self::Held { .. } | Self::Free | Self::Offline | Self::Draining => None,
         }
     }
 }

@@ -27,7 +27,8 @@ use tokio_util::task::TaskTracker;
 use crate::config::Config;
 use crate::frontdoor::FrontDoor;
 use crate::handover::{Inheritance, Place};
-use crate::reservation::MachineName;
+use crate::reservation::{MachineName, UserName};
+use crate::seats::Seats;
 
 mod address;
 mod admin;
@@ -90,6 +91,8 @@ struct Bound {
 /// What a handover calls the sockets here.
 const PAGE: &str = "page";
 const JUPYTER: &str = "jupyter";
+/// Of one user's programs.
+const ASKS_AT_ONCE: usize = 4;
 const METRICS: &str = "metrics";
 
 /// The page, before and while it is served.
@@ -129,6 +132,7 @@ impl Web {
             sessions: Sessions::new(door.ledger.clone(), config.web.session_lifetime),
             tickets: Tickets::new(door.ledger.clone()),
             limits: limits::Limits::new(),
+            askers: Seats::new(ASKS_AT_ONCE),
             tasks: TaskTracker::new(),
             config: config.clone(),
             door,
@@ -164,6 +168,8 @@ struct Site {
     sessions: Sessions,
     tickets: Tickets,
     limits: limits::Limits,
+    /// Programs that have their containers asked.
+    askers: Arc<Seats<UserName>>,
     /// Starts whose password somebody waits for.
     tasks: TaskTracker,
 }

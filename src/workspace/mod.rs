@@ -374,6 +374,7 @@ impl Inner {
             }
         };
         if let Some(ended) = ended {
+            self.usage.forget(id, &self.config);
             tracing::info!(reservation = %id, user = %ended.user, slot = %ended.slot, reason = %ended.reason,
                 detail = ended.detail.as_deref().unwrap_or_default(), "ended");
             self.audit.note(Event::Ended {

@@ -14,7 +14,8 @@ impl Workspaces {
     /// A place in the queue. Where something is free it is held for them at once.
     ///
     /// # Errors
-    /// [`Refusal::HoldsAnother`], unknown places, [`Refusal::CharterNotAccepted`], [`Refusal::ShuttingDown`]
+    /// [`Refusal::HoldsAnother`], unknown places, [`Refusal::CharterNotAccepted`], [`Refusal::QueueFull`],
+    /// [`Refusal::TooMuchAtOnce`], [`Refusal::ShuttingDown`]
     pub fn join_queue(&self, who: &Identity, target: &Target) -> Result<(), Refusal> {
         self.queue_at_once(Waits::Joins { who: Box::new(who.clone()), target: target.clone() })
     }
@@ -27,11 +28,12 @@ impl Workspaces {
         self.queue_at_once(Waits::Leaves { user: user.clone() })
     }
 
+    /// For who cannot wait: during a handover it is done after it.
     fn queue_at_once(&self, waits: Waits) -> Result<(), Refusal> {
         self.queue_here(&waits).unwrap_or_else(|_| self.inner.queue_there(waits))
     }
 
-    /// The same, by whoever is the owner, and written down before it is told. Returns their place.
+    /// Joins or leaves, at whoever is the owner, and it is written down before it is told. Returns their place.
     ///
     /// # Errors
     /// Those of [`join_queue`](Self::join_queue) and [`leave_queue`](Self::leave_queue)

@@ -148,6 +148,25 @@ impl Board {
         alarms
     }
 
+    /// It has ended: the next one's use is not this.
+    pub(super) fn forget(&self, id: &ReservationId, config: &Config) {
+        {
+            let mut pages = self.pages();
+            pages.seen.remove(id);
+            pages.alarms.remove(id);
+            if pages.steady.remove(id).is_none() {
+                return;
+            }
+        }
+        if self.sum_up(config) {
+            self.ring();
+        }
+    }
+
+    fn ring(&self) {
+        self.bell.send_modify(|rung| *rung = rung.wrapping_add(1));
+    }
+
     fn keep_only(&self, active: &[Reservation]) {
         let mut pages = self.pages();
         let runs = |id: &ReservationId| active.iter().any(|reservation| reservation.id == *id);
@@ -156,10 +175,9 @@ impl Board {
         pages.steady.retain(|id, (at, ..)| runs(id) && at.elapsed() < STALE);
     }
 
-    /// Adds up what the round has brought. Is it worth showing?
+    /// Adds up what is known. Is it worth showing?
     fn sum_up(&self, config: &Config) -> bool {
         let pages = &mut *self.pages();
-        pages.asked = Some(Instant::now());
         let seen = pages.steady.values().map(|(_, slot, usage)| (slot.clone(), usage.clone())).collect();
         let machines = machines::sum_up(config, &seen, &mut pages.cards);
         let is_new = machines != pages.machines;
@@ -192,20 +210,23 @@ async fn ask_all(inner: &Inner) {
         inner.desk.read(|book| book.held().filter(|r| r.state == State::Active).cloned().collect());
     inner.usage.keep_only(&active);
     stream::iter(&active).for_each_concurrent(AT_ONCE, |reservation| ask(inner, reservation)).await;
+    inner.usage.pages().asked = Some(Instant::now());
     if inner.usage.sum_up(&inner.config) || !active.is_empty() {
-        inner.usage.bell.send_modify(|rung| *rung = rung.wrapping_add(1));
+        inner.usage.ring();
     }
 }
 
 async fn ask(inner: &Inner, reservation: &Reservation) {
     let agent = inner.container(reservation.clone()).agent;
     match timeout(ANSWER_LIMIT, bridge::usage(&agent)).await {
-        Ok(Ok(usage)) => {
+        // It may have ended meanwhile.
+        Ok(Ok(usage)) if inner.desk.read(|book| book.get(&reservation.id).is_some()) => {
             let wanted = gpu_plan(&inner.config, &reservation.slot).count;
             for alarm in inner.usage.note(reservation, usage, wanted) {
                 tell(inner, reservation, &alarm);
             }
         }
+        Ok(Ok(_)) => {}
         Ok(Err(e)) => tracing::debug!(slot = %reservation.slot, "its use is not known: {}", in_full(&e)),
         Err(_) => tracing::debug!(slot = %reservation.slot, "its use is not known: no answer in time"),
     }

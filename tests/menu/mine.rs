@@ -24,12 +24,13 @@ fn the_card_tells_how_to_connect_and_leads_to_the_shell() {
     let terminal = Terminal::ssh(&cluster, "ada", 100, 30, "");
     terminal.shows("● free");
     terminal.keys(&["Enter"]);
-    let card = terminal.shows("gpu1/1 is yours");
+    terminal.shows("gpu1/1 is yours");
+    let card = terminal.shows("JupyterLab: not in this image");
+    assert!(!card.contains("8888"), "no way to what is not there: {card}");
     let port = cluster.port;
     for text in [
         format!("ssh -p {port} ada@127.0.0.1"),
         format!("scp -P {port} FILE ada@127.0.0.1:"),
-        format!("-L 8888:localhost:8888 -p {port} ada@127.0.0.1"),
         format!("Host {}", cluster.name),
     ] {
         assert!(card.contains(&text), "{text}: {card}");

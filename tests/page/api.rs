@@ -94,6 +94,9 @@ fn a_program_reserves_looks_waits_and_gives_back() {
         let (_, theirs) = call(&bob, "GET", "/reservation", "");
         (theirs["queue"]["held"]["slot"] == "gpu1/1").then_some(())
     });
+    let (_, cluster) = call(&bob, "GET", "/machines", "");
+    let slot = &cluster["machines"][0]["slots"][0];
+    assert!(slot["state"] == "held" && slot["usage"].is_null(), "what ada used is hers: {slot}");
     let (status, left) = call(&bob, "DELETE", "/queue", "");
     assert!(status == 200 && left["waiting"].is_null(), "{left}");
     assert_eq!(call(&bob, "GET", "/queue", "").1["queue"], json!([]));

@@ -10,6 +10,15 @@ use crate::common::{Plan, SOON, eventually, is_gateway};
 use crate::raw::{Visitor, ask};
 use crate::site::{Site, token};
 
+/// Ends what goes on beside a test, also when that fails.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn is_in(site: &Site, who: &Visitor) -> bool {
     match who.get(&site.url, "/keys").status {
         200 => true,
@@ -126,10 +135,10 @@ fn an_upgrade_under_an_open_browser_is_not_noticed() {
                 answered.fetch_add(1, Ordering::Relaxed);
             }
         });
+        let _over = Over(&over);
         for _ in 0..3 {
             site.cluster.reload();
         }
-        over.store(true, Ordering::Relaxed);
     });
     println!("{} pages were asked for during three upgrades, none refused", answered.load(Ordering::Relaxed));
     // The stream connects again by itself, and what the new gateway gives is seen.
@@ -173,10 +182,10 @@ fn places_asked_for_during_upgrades_are_what_is_answered() {
                 places.fetch_add(1, Ordering::Relaxed);
             }
         });
+        let _over = Over(&over);
         for _ in 0..5 {
             site.cluster.reload();
         }
-        over.store(true, Ordering::Relaxed);
     });
     println!("{} places taken and given up during five upgrades", places.load(Ordering::Relaxed));
     assert_eq!(call("POST").1["waiting"]["place"], 1);

@@ -23,9 +23,12 @@ pub(super) async fn machines(bearer: Bearer) -> Json<Value> {
     Json(frontdoor::machine_facts(&bearer.site.door.workspaces))
 }
 
-/// `GET /reservation`
-pub(super) async fn reservation(bearer: Bearer) -> Json<Value> {
-    Json(frontdoor::status_facts(&bearer.site.door.workspaces, bearer.who.user()).await)
+/// `GET /reservation`. The container is asked for it.
+pub(super) async fn reservation(bearer: Bearer) -> Result<Json<Value>, Problem> {
+    let user = bearer.who.user();
+    let seat = bearer.site.askers.take(user.clone());
+    let _seat = seat.ok_or(Problem::Refused(Refusal::TooMuchAtOnce, bearer.lang))?;
+    Ok(Json(frontdoor::status_facts(&bearer.site.door.workspaces, user).await))
 }
 
 /// What is wished for.
