@@ -126,9 +126,7 @@ pub(super) async fn probe(
 
 async fn run(docker: &Docker, id: &str) -> Result<String, EngineError> {
     limited(START_LIMIT, docker.start_container(id, None)).await?;
-    let mut exits = docker.wait_container(id, None::<WaitContainerOptions>);
-    // How it ended shows in what it said.
-    let _ = exits.next().await;
+    let status = ended(docker, id).await?;
     let options = LogsOptionsBuilder::default().stdout(true).build();
     let mut lines = docker.logs(id, Some(options));
     let mut answer = Vec::new();
@@ -140,5 +138,18 @@ async fn run(docker: &Docker, id: &str) -> Result<String, EngineError> {
             break;
         }
     }
+    if answer.is_empty() {
+        return Err(EngineError::Local(format!("the probe ended with status {status} and said nothing")));
+    }
     Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// Waits for its end. Returns its exit status.
+async fn ended(docker: &Docker, id: &str) -> Result<i64, EngineError> {
+    match docker.wait_container(id, None::<WaitContainerOptions>).next().await {
+        Some(Ok(end)) => Ok(end.status_code),
+        Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
+        Some(Err(e)) => Err(translate(e)),
+        None => Err(EngineError::Local("the engine does not say how the probe ended".into())),
+    }
 }
