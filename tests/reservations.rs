@@ -51,6 +51,19 @@ fn a_race_for_the_last_slot_has_exactly_one_winner() {
 /// with the gateway dead its pipes are closed, and a shell that reports a job's end there would die of it.)
 const SAVES: &str = "trap 'sleep 0.5; echo saved > /storage/result; exit 0' TERM; echo started; exec >/dev/null 2>&1; while :; do sleep 0.1; done";
 
+/// The same without any process beside it.
+const SLOW_TO_SAVE: &str = "
+import signal, sys, time
+def save(*_):
+    time.sleep(3)
+    open('/storage/program', 'w').write('saved\\n')
+    sys.exit()
+signal.signal(signal.SIGTERM, save)
+print('it runs', flush=True)
+while True:
+    time.sleep(1)
+";
+
 fn short_lived(storage: &std::path::Path) -> Plan {
     Plan {
         lifetime: "8s",
@@ -101,6 +114,30 @@ fn the_deadline_warns_lets_programs_save_and_takes_the_container() {
     again.keys(&["Enter"]);
     again.shows("gpu1/1 ·");
     cluster.ssh("ada").run("true").success();
+}
+
+/// What leads a terminal is no idle shell where it catches SIGTERM.
+#[test]
+fn who_saves_on_a_terminal_has_the_grace_too() {
+    let storage = shared_folder();
+    let plan = Plan { lifetime: "1h", grace: "20s", ..short_lived(storage.path()) };
+    let cluster = Cluster::start(plan);
+    cluster.ssh("ada").run("clusteria reserve").success();
+    let shell = Terminal::ssh(&cluster, "ada", 110, 30, "");
+    shell.shows("gpu1/1 ·");
+    shell.line("trap 'sleep 1; echo saved > /storage/shell; exit' TERM; echo read''y; sleep 600");
+    shell.shows("ready");
+    std::fs::write(storage.path().join("save.py"), SLOW_TO_SAVE).unwrap();
+    let program = Terminal::ssh_words(&cluster, "ada", 110, 30, "", "-t", "python3 /storage/save.py");
+    program.shows("it runs");
+    let began = Instant::now();
+    cluster.ssh("ada").run("clusteria release").success();
+    eventually("the container is gone", SOON, || cluster.containers().is_empty().then_some(()));
+    assert!(began.elapsed() < Duration::from_secs(15), "who is done does not wait for the rest of the grace");
+    for name in ["shell", "program"] {
+        let saved = std::fs::read_to_string(storage.path().join(name));
+        assert_eq!(saved.unwrap_or_default(), "saved\n", "{name}");
+    }
 }
 
 #[test]

@@ -59,9 +59,22 @@ impl End {
 }
 
 /// Interactive shells ignore SIGTERM; SIGHUP would make them kill the jobs that are saving. When
-/// nobody but they are left, nobody needs the rest of the grace.
+/// nobody but they are left, nobody needs the rest of the grace. What catches SIGTERM does: a program that
+/// `ssh -t` runs, a shell with a trap.
 fn only_idle_shells_are_left(agent: &Agent) -> bool {
-    others().all(|pid| agent.reaper.is_terminal_leader(pid))
+    others().all(|pid| agent.reaper.is_terminal_leader(pid) && !catches_sigterm(pid))
+}
+
+fn catches_sigterm(pid: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    catches(&status, Signal::SIGTERM)
+}
+
+/// By the mask in `/proc/PID/status`, whose lowest bit is signal 1 (proc(5)).
+fn catches(status: &str, signal: Signal) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    mask >> (signal as u32 - 1) & 1 == 1
 }
 
 /// Processes of the container but ours. Zombies have no more to save.
@@ -77,4 +90,18 @@ fn is_zombie(pid: i32) -> bool {
     // `pid (name) STATE …`: the name may hold anything, so look behind its last parenthesis.
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(')').next().is_none_or(|rest| rest.trim_start().starts_with(['Z', 'X']) || rest.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of bash at its prompt, without a trap and with one.
+    #[test]
+    fn who_catches_a_signal_is_told_by_its_mask() {
+        let of = |mask: &str| format!("Name:\tbash\nSigIgn:\t0000000000384004\nSigCgt:\t{mask}\n");
+        assert!(!catches(&of("000000004b813efb"), Signal::SIGTERM));
+        assert!(catches(&of("000000004b817efb"), Signal::SIGTERM));
+        assert!(!catches("", Signal::SIGTERM));
+    }
 }
