@@ -18,7 +18,8 @@ use tokio::task::coop;
 
 /// A larger pipe means fewer wake-ups; where the kernel refuses (limits of unprivileged users), 64 KiB do.
 const PIPE_SIZE: i32 = 1024 * 1024;
-const NO_DESCRIPTOR_PAUSE: Duration = Duration::from_millis(20);
+/// Between two tries to wait for room.
+const NOTHING_LEFT_PAUSE: Duration = Duration::from_millis(20);
 
 /// What a descriptor must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,14 +181,14 @@ fn waits_for_room(descriptor: &OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 fn try_again_soon<T>(context: &Context<'_>) -> Poll<T> {
     let waker = context.waker().clone();
     tokio::spawn(async move {
-        tokio::time::sleep(NO_DESCRIPTOR_PAUSE).await;
+        tokio::time::sleep(NOTHING_LEFT_PAUSE).await;
         waker.wake();
     });
     Poll::Pending
 }
 
 /// Of dup(2) and epoll_ctl(2).
-fn is_out_of_something(error: &io::Error) -> bool {
+fn has_nothing_left(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOSPC | libc::ENOMEM))
 }
 
@@ -214,7 +215,7 @@ impl AsyncWrite for FdStream {
                 match write_once(descriptor, *kind, parts) {
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                         match waits_for_room(descriptor.get_ref()) {
-                            Err(e) if is_out_of_something(&e) => return try_again_soon(context),
+                            Err(e) if has_nothing_left(&e) => return try_again_soon(context),
                             waits => none.insert(waits?),
                         }
                     }

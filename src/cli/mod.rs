@@ -51,7 +51,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct ConfigFile {
     /// The configuration file.
-    #[arg(short, long, value_name = "FILE", default_value = "/etc/clusteria/clusteria.toml")]
+    #[arg(short, long, global = true, value_name = "FILE", default_value = "/etc/clusteria/clusteria.toml")]
     config: PathBuf,
 }
 

@@ -3,24 +3,18 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
+use super::ask::ask;
 use crate::bridge;
-use crate::reservation::{Reservation, State};
+use crate::reservation::Reservation;
 use crate::text::door::Door;
 use crate::text::{Lang, Say};
 use crate::workspace::Workspaces;
 
-/// A container that does not answer at once must not hold the status up.
-const ANSWER_LIMIT: Duration = Duration::from_secs(2);
-
 /// For how long nothing has happened, and what is left. `None`: it does not matter here, or is not known.
 async fn state(workspaces: &Workspaces, reservation: &Reservation) -> Option<(Duration, Duration)> {
-    if reservation.state != State::Active || workspaces.config().reservation.idle.is_none() {
-        return None;
-    }
-    let container = workspaces.container(reservation.clone());
-    let (quiet, limit) = timeout(ANSWER_LIMIT, bridge::idle(&container.agent)).await.ok()?.ok()?;
+    workspaces.config().reservation.idle.as_ref()?;
+    let (quiet, limit) = ask(workspaces, reservation, bridge::idle).await?;
     (!limit.is_zero()).then(|| (quiet, limit.saturating_sub(quiet)))
 }
 

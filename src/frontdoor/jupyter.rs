@@ -1,27 +1,18 @@
 //! What `status` says of the reservation's password and of JupyterLab.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
+use super::ask::ask;
 use crate::agent::protocol::JupyterState;
 use crate::bridge;
-use crate::reservation::{Reservation, State};
+use crate::reservation::Reservation;
 use crate::text::door::Door;
 use crate::text::{Lang, Say};
 use crate::workspace::Workspaces;
 
-/// A container that does not answer at once must not hold the status up.
-const ANSWER_LIMIT: Duration = Duration::from_secs(2);
-
 /// `None`: not known, as the container starts, ends, does not answer, or is from an older version.
 pub async fn state(workspaces: &Workspaces, reservation: &Reservation) -> Option<JupyterState> {
-    if reservation.state != State::Active {
-        return None;
-    }
-    let container = workspaces.container(reservation.clone());
-    timeout(ANSWER_LIMIT, bridge::jupyter(&container.agent)).await.ok()?.ok()
+    ask(workspaces, reservation, bridge::jupyter).await
 }
 
 /// For people.

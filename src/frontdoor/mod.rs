@@ -30,6 +30,7 @@ use crate::workspace::{Container, Workspaces};
 
 pub mod admin;
 mod admin_words;
+mod ask;
 mod idle;
 pub mod inside;
 mod jupyter;

@@ -66,12 +66,17 @@ fn look(workspaces: &Workspaces, user: &UserName) -> (ClusterView, Option<Missed
     workspaces.desk().read(|book| (book.view(now), book.queue().missed().get(user).cloned()))
 }
 
-fn show(workspaces: &Workspaces, user: &UserName, as_json: bool, lang: Lang) -> Answer {
+/// Who waits, and their own place: for programs.
+pub(crate) fn facts(workspaces: &Workspaces, user: &UserName) -> Value {
     let (view, _) = look(workspaces, user);
+    json!({ "user": user, "waiting": view.waiting(user), "queue": view.queue })
+}
+
+fn show(workspaces: &Workspaces, user: &UserName, as_json: bool, lang: Lang) -> Answer {
     if as_json {
-        let facts = json!({ "user": user, "waiting": view.waiting(user), "queue": view.queue });
-        return Answer::out(facts.to_string());
+        return Answer::out(facts(workspaces, user).to_string());
     }
+    let (view, _) = look(workspaces, user);
     let mut lines: Vec<String> =
         view.queue.iter().map(|waiting| Line::Other { waiting, now: view.now }.say(lang)).collect();
     if lines.is_empty() {

@@ -1,27 +1,18 @@
 //! What `status` says of shells that go on in the container.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
+use super::ask::ask;
 use crate::agent::protocol::KeptShell;
 use crate::bridge;
-use crate::reservation::{Reservation, State};
+use crate::reservation::Reservation;
 use crate::text::shells::{HeldBy, Shells};
 use crate::text::{Lang, Say};
 use crate::workspace::Workspaces;
 
-/// A container that does not answer at once must not hold the status up.
-const ANSWER_LIMIT: Duration = Duration::from_secs(2);
-
 /// `None`: not known.
 async fn shells(workspaces: &Workspaces, reservation: &Reservation) -> Option<Vec<KeptShell>> {
-    if reservation.state != State::Active {
-        return None;
-    }
-    let container = workspaces.container(reservation.clone());
-    timeout(ANSWER_LIMIT, bridge::shells(&container.agent)).await.ok()?.ok()
+    ask(workspaces, reservation, bridge::shells).await
 }
 
 /// For people: those that nobody is connected to.

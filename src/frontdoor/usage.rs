@@ -1,30 +1,16 @@
 //! What commands show of the containers' use.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
-use crate::agent::usage::report::Usage;
+use super::ask::ask;
 use crate::bridge;
-use crate::reservation::{Reservation, SlotId, State};
+use crate::reservation::{Reservation, SlotId};
 use crate::text::usage::{Limited, lines as usage_lines};
 use crate::text::{Lang, Say};
 use crate::workspace::Workspaces;
 use crate::workspace::usage::Seen;
-
-/// A container that does not answer at once must not hold the status up.
-const ANSWER_LIMIT: Duration = Duration::from_secs(2);
-
-/// `None`: not known, as the container starts, ends, does not answer, or is from an older version.
-async fn ask(workspaces: &Workspaces, reservation: &Reservation) -> Option<Usage> {
-    if reservation.state != State::Active {
-        return None;
-    }
-    let container = workspaces.container(reservation.clone());
-    timeout(ANSWER_LIMIT, bridge::usage(&container.agent)).await.ok()?.ok()
-}
 
 /// What the slot may use, in one line; empty where nothing is limited.
 pub(crate) fn limits(workspaces: &Workspaces, slot: &SlotId, lang: Lang) -> String {
@@ -36,7 +22,7 @@ pub(crate) fn limits(workspaces: &Workspaces, slot: &SlotId, lang: Lang) -> Stri
 /// For the one whose container it is.
 pub(super) async fn lines(workspaces: &Workspaces, reservation: &Reservation, lang: Lang) -> Vec<String> {
     let mut lines = vec![limits(workspaces, &reservation.slot, lang)];
-    if let Some(usage) = ask(workspaces, reservation).await {
+    if let Some(usage) = ask(workspaces, reservation, bridge::usage).await {
         lines.extend(usage_lines(&usage, true, lang));
     }
     lines.retain(|line| !line.is_empty());
@@ -45,7 +31,7 @@ pub(super) async fn lines(workspaces: &Workspaces, reservation: &Reservation, la
 
 /// For their programs: `usage`, and `limits`.
 pub(super) async fn facts(workspaces: &Workspaces, reservation: &Reservation) -> [(&'static str, Value); 2] {
-    let usage = ask(workspaces, reservation).await;
+    let usage = ask(workspaces, reservation, bridge::usage).await;
     [("usage", json!(usage)), ("limits", limit_facts(workspaces, &reservation.slot))]
 }
 

@@ -7,12 +7,10 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header;
 use axum::http::request::Parts;
-use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
 use super::Problem;
 use crate::auth::Identity;
-use crate::reservation::view::ClusterView;
 use crate::text::{Lang, printable};
 use crate::web::visitor::language;
 use crate::web::{Ends, Site};
@@ -23,13 +21,6 @@ pub(super) struct Bearer {
     pub(super) who: Identity,
     pub(super) peer: SocketAddr,
     pub(super) lang: Lang,
-}
-
-impl Bearer {
-    /// The cluster now.
-    pub(super) fn view(&self) -> ClusterView {
-        self.site.door.workspaces.desk().read(|book| book.view(Timestamp::now()))
-    }
 }
 
 impl FromRequestParts<Arc<Site>> for Bearer {

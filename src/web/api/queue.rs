@@ -6,14 +6,12 @@ use serde_json::{Value, json};
 use super::Problem;
 use super::bearer::{Bearer, Sent};
 use super::own::Wish;
-use crate::frontdoor::queue::wanted;
+use crate::frontdoor::queue::{facts, wanted};
 use crate::handover::Waits;
 
 /// `GET /queue`
 pub(super) async fn queue(bearer: Bearer) -> Json<Value> {
-    let view = bearer.view();
-    let user = bearer.who.user();
-    Json(json!({ "user": user, "waiting": view.waiting(user), "queue": view.queue }))
+    Json(facts(&bearer.site.door.workspaces, bearer.who.user()))
 }
 
 /// `POST /queue`: a place; without a target the one that is there already is as good.
